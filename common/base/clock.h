@@ -1,0 +1,39 @@
+/* clock.h - two kinds of time that cannot be mixed up.
+ *
+ * mono_t is for deadlines and durations and is never stored or sent; wall_t is Unix time,
+ * stored and sent, and never used for a time-out.
+ * Source   RFC 3339 (profile with "Z" and milliseconds); SigV4's basic ISO 8601 format.
+ */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+typedef struct {
+    int64_t ns;
+} mono_t;
+
+typedef struct {
+    int64_t ms;
+} wall_t;
+
+mono_t mono_now(void);
+wall_t wall_now(void);
+
+mono_t mono_after_ms(mono_t t, int64_t ms);
+/* Milliseconds from `now` until t, rounded up; 0 when t is past. */
+int64_t mono_until_ms(mono_t now, mono_t t);
+int64_t mono_since_us(mono_t now, mono_t earlier);
+
+#define CLOCK_RFC3339_LEN 24 /* 2026-11-21T02:48:27.123Z */
+#define CLOCK_AMZ_LEN 16     /* 20261121T024827Z */
+
+/* dst gets LEN characters and a NUL. */
+void wall_to_rfc3339(wall_t t, char dst[CLOCK_RFC3339_LEN + 1]);
+void wall_to_amz(wall_t t, char dst[CLOCK_AMZ_LEN + 1]);
+MUSTUSE enum err wall_from_amz(struct str s, wall_t *out);
+
+#endif
