@@ -50,8 +50,10 @@ struct redis_op {                 /* one script call; the caller's until done() 
     struct str key[REDIS_KEYS_MAX], arg[REDIS_ARGS_MAX]; /* borrowed until done() */
     mono_t deadline;              /* ERR_TIMEOUT without being sent once past */
     void (*done)(struct redis_op *, enum err, const struct redis_val *); /* exactly once */
-    struct redis_op *next;        /* redis's own */
-    bool loaded;                  /* redis's own: NOSCRIPT was answered once */
+
+    /* redis's own */
+    struct redis_op *next;
+    bool awaited, finished; /* a thread sleeps on it; its done() has returned */
 };
 
 /* Does not connect yet: that is the first turn's work, and a server that is down is waited for
@@ -64,18 +66,18 @@ void redis_close(struct redis *r);
 
 /* Any thread; never blocks. */
 void redis_submit(struct redis *r, struct redis_op *op);
-/* Sends everything submitted, waits for the answers and calls done() for each, on this thread.
- * One thread at a time.  Returns the worst error of the connection itself. */
-enum err redis_turn(struct redis *r);
+/* Sends everything submitted, waits for the answers and calls done() for each, on this thread;
+ * at most timeout_ms.  What done() submits waits for the next turn.  One thread at a time. */
+void redis_turn(struct redis *r);
 bool redis_pending(struct redis *r); /* something is submitted and not yet sent */
 /* Submits and sleeps until done() has returned; any number of threads. */
 void redis_await(struct redis *r, struct redis_op *op);
 
 bool redis_up(struct redis *r); /* the last turn had a connection */
 
-/* One plain command on a connection that nobody else uses (the relay's XREAD); blocks at most
- * timeout_ms.  done as above, on this thread. */
-enum err redis_command(struct redis *r, const struct str *argv, size_t n, int64_t timeout_ms,
+/* One plain command, for what a script cannot do (XREAD BLOCK, PING), on a connection that this
+ * thread has for itself; waits block_ms longer than timeout_ms.  done() only on ERR_OK. */
+enum err redis_command(struct redis *r, const struct str *argv, size_t n, int64_t block_ms,
                        void (*done)(void *arg, const struct redis_val *), void *arg);
 
 /* ---- reading an answer */

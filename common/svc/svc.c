@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
@@ -100,21 +101,22 @@ void svc_metrics(const struct svc *s, struct buf *out)
 static void *signal_thread(void *arg)
 {
     struct svc *s = arg;
+    int64_t grace_ms = s->conf->grace_ms;
     int sig;
     do {
         sig = sigwaitinfo(&s->signals, NULL);
     } while (sig == SIGHUP || (sig < 0 && errno == EINTR)); /* HUP: nothing to reload yet */
-    LOG(INFO, "service.stopping", F_INT("signal", sig), F_INT("grace_ms", s->conf->grace_ms));
+    LOG(INFO, "service.stopping", F_INT("signal", sig), F_INT("grace_ms", grace_ms));
     atomic_store(&s->stopping, true);
     wake_signal(s->stop_fd);
 
-    struct timespec grace = { s->conf->grace_ms / 1000, s->conf->grace_ms % 1000 * 1000000 };
+    struct timespec grace = { grace_ms / 1000, grace_ms % 1000 * 1000000 };
     do {
         sig = sigtimedwait(&s->signals, NULL, &grace);
     } while (sig == SIGHUP || (sig < 0 && errno == EINTR));
     if (sig > 0)
         _exit(EXIT_FAILED);
-    LOG(WARN, "service.grace_ended", F_INT("grace_ms", s->conf->grace_ms));
+    LOG(WARN, "service.grace_ended", F_INT("grace_ms", grace_ms));
     _exit(EXIT_GRACE_OVER);
 }
 
