@@ -51,9 +51,8 @@ $(B)/obj/%.o: %.c
 # Lua scripts become byte arrays; bytes, because quoting loses backslashes.
 $(B)/gen/lua/%.c: common/blob/lua/%.lua
 	@mkdir -p $(@D)
-	@{ printf '#include <stddef.h>\nextern const char lua_$*[];\nextern const size_t lua_$*_n;\nconst char lua_$*[] = {\n'; \
-	   od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; \
-	   echo '0};'; echo 'const size_t lua_$*_n = sizeof lua_$* - 1;'; } > $@
+	@{ printf 'extern const char lua_$*[];\nconst char lua_$*[] = {\n'; \
+	   od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '0};'; } > $@
 $(B)/obj/lua/%.o: $(B)/gen/lua/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@

@@ -139,7 +139,7 @@ static bool ask(struct redis *r, const char *what, int argc, const char **argv, 
 static bool load_scripts(struct redis *r)
 {
     for (size_t i = 0; i < r->n_scripts; i++) {
-        const char *argv[] = { "SCRIPT", "LOAD", r->scripts[i].body.p };
+        const char *argv[] = { "SCRIPT", "LOAD", r->scripts[i].body };
         redisReply *sha;
         if (!ask(r, r->scripts[i].name, N_OF(argv), argv, &sha))
             return false;
@@ -259,7 +259,7 @@ static struct redis_op *take_batch(struct redis *r)
         r->tail = &r->head;
     *end = NULL;
     pthread_mutex_unlock(&r->lock);
-    return r->head == batch ? NULL : batch;
+    return batch;
 }
 
 static void fail_all(struct redis *r, struct redis_op *op, enum err e)

@@ -37,12 +37,11 @@ extern const size_t redis_conf_n;
 extern struct metric_set redis_metrics;
 
 struct redis_script {
-    const char *name; /* for messages */
-    struct str body;
+    const char *name, *body; /* name: for messages */
 };
 
 #define REDIS_KEYS_MAX 8U
-#define REDIS_ARGS_MAX 32U
+#define REDIS_ARGS_MAX 80U
 
 struct redis_op {                 /* one script call; the caller's until done() */
     unsigned script;              /* index in the table given to redis_open() */

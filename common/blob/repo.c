@@ -1,0 +1,375 @@
+#include "blob/repo.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "blob/script.h"
+
+#define SCHEMA S("1")
+#define SKEW_MAX_MS 2000
+
+const struct conf_key repo_conf_keys[] = {
+    { "LW_SHARDS", CONF_INT, offsetof(struct repo_conf, shards), .def = "1", .min = 1,
+      .max = REPO_SHARDS_MAX,
+      .doc = "Number of shards the records are spread over, the same in every service: 1 for a "
+             "single primary, 16 or 64 for a Redis Cluster.  Fixed with the first start." },
+};
+const size_t repo_conf_n = N_OF(repo_conf_keys);
+
+enum err repo_open(struct repo *r, const struct repo_conf *c, const struct life_policy *p,
+                   const char *source, struct errbuf *eb)
+{
+    *r = (struct repo){ .shards = (unsigned)c->shards, .policy = p, .source = source };
+    return redis_open(&r->redis, &c->redis, scripts, SCRIPT_N, eb);
+}
+
+void repo_close(struct repo *r)
+{
+    redis_close(r->redis);
+    r->redis = NULL;
+}
+
+static void put_number(char dst[24], int64_t n)
+{
+    (void)snprintf(dst, 24, "%lld", (long long)n);
+}
+
+static void op_init(struct redis_op *op, enum script script,
+                    void (*done)(struct redis_op *, enum err, const struct redis_val *))
+{
+    op->script = script;
+    op->nkeys = op->nargs = 0;
+    op->deadline = (mono_t){ 0 };
+    op->done = done;
+}
+
+static void op_key(struct redis_op *op, const struct key *k)
+{
+    assert(op->nkeys < REDIS_KEYS_MAX);
+    op->key[op->nkeys++] = str_of(k->text);
+}
+
+static void op_arg(struct redis_op *op, struct str arg)
+{
+    assert(op->nargs < REDIS_ARGS_MAX);
+    op->arg[op->nargs++] = arg;
+}
+
+static void op_fields(struct redis_op *op, const struct blob_field *fields, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        op_arg(op, fields[i].name);
+        op_arg(op, fields[i].value);
+    }
+}
+
+/* Reads field, value, … from item `from` of an answer on. */
+static enum err read_record(struct blob *b, const struct redis_val *v, size_t from)
+{
+    memset(b, 0, sizeof *b);
+    for (size_t i = from; i + 1 < redis_len(v); i += 2) {
+        struct str name = redis_text(redis_at(v, i));
+        if (blob_set_field(b, name, redis_text(redis_at(v, i + 1))) != ERR_OK) {
+            LOG(ERROR, "record.unreadable", F_STR("blob", b->id), F_VIEW("field", name));
+            return ERR_REMOTE;
+        }
+    }
+    return b->seq > 0 ? ERR_OK : ERR_MISSING;
+}
+
+/* ---- applying an event */
+
+static void apply_decide(struct repo_change *c);
+
+static void apply_end(struct repo_change *c, enum err e)
+{
+    buf_fini(&c->event);
+    buf_fini(&c->work);
+    c->done(c, e);
+}
+
+static void applied(struct redis_op *op, enum err e, const struct redis_val *v)
+{
+    struct repo_change *c = (struct repo_change *)((char *)op - offsetof(struct repo_change, op));
+    int64_t verdict = redis_int(redis_at(v, 0));
+    if (e == ERR_OK && verdict == 1) {
+        c->b = c->step.next;
+        LOG(INFO, c->step.event, F_STR("blob", c->b.id), F_INT("seq", c->b.seq),
+            F_STR("phase", phase_name(c->b.phase)), F_STR("code", c->b.code),
+            F_STR("trace", c->b.traceparent), F_INT("timer_ms", c->step.delay_ms));
+    } else if (e == ERR_OK && verdict == 0) { /* somebody was faster: decide anew */
+        e = read_record(&c->b, v, 1);
+        if (e == ERR_OK) {
+            apply_decide(c);
+            return;
+        }
+    } else if (e == ERR_OK) {
+        e = ERR_MISSING;
+    }
+    apply_end(c, e);
+}
+
+static void apply_write(struct repo_change *c)
+{
+    struct redis_op *op = &c->op;
+    const struct life_step *step = &c->step;
+    struct str id = str_of(c->b.id);
+    unsigned shards = c->repo->shards;
+    keys_of_blob(&c->keys[0], KEY_BLOB, id, shards);
+    keys_of_shard(&c->keys[1], KEY_TIMERS, keys_shard(id, shards));
+    keys_of_shard(&c->keys[2], KEY_OUTBOX, keys_shard(id, shards));
+    keys_of_blob(&c->keys[3], KEY_TIMELINE, id, shards);
+    keys_of_blob(&c->keys[4], KEY_LABELS, id, shards);
+    buf_clear(&c->event);
+    buf_clear(&c->work);
+    event_put_transition(&c->event, step, c->repo->source, wall_now());
+    if (step->says != 0)
+        event_put_work(&c->work, &step->next);
+    put_number(c->seq, c->b.seq);
+    put_number(c->delay, step->erased ? -1 : step->delay_ms);
+
+    op_init(op, SCRIPT_transition, applied);
+    for (size_t i = 0; i < N_OF(c->keys); i++)
+        op_key(op, &c->keys[i]);
+    op_arg(op, id);
+    op_arg(op, str_of(c->seq));
+    op_arg(op, str_of(c->delay));
+    op_arg(op, c->ev.type == LIFE_LABELED ? c->labels : S(""));
+    op_arg(op, str_of(step->event));
+    op_arg(op, S(TOPIC_EVENTS));
+    op_arg(op, buf_str(&c->event));
+    op_arg(op, (step->says & LIFE_SAYS_RECOGNIZE) != 0 ? S(TOPIC_RECOGNIZE)
+               : (step->says & LIFE_SAYS_DELIVER) != 0 ? S(TOPIC_DELIVER)
+                                                       : S(""));
+    op_arg(op, buf_str(&c->work));
+    op_fields(op, c->fields, blob_fields(c->fields, &step->next, &c->b));
+    redis_submit(c->repo->redis, op);
+}
+
+static void apply_decide(struct repo_change *c)
+{
+    life_next(&c->b, &c->ev, c->repo->policy, rand_u64(), &c->step);
+    c->step.next.updated_ms = wall_now().ms;
+    if (c->step.changed)
+        apply_write(c);
+    else
+        apply_end(c, ERR_CONFLICT);
+}
+
+static void apply_read(struct redis_op *op, enum err e, const struct redis_val *v)
+{
+    struct repo_change *c = (struct repo_change *)((char *)op - offsetof(struct repo_change, op));
+    if (e == ERR_OK)
+        e = read_record(&c->b, v, 1);
+    if (e == ERR_OK)
+        apply_decide(c);
+    else
+        apply_end(c, e);
+}
+
+static void read_op(struct redis_op *op, struct key keys[2], struct str id, unsigned shards,
+                    void (*done)(struct redis_op *, enum err, const struct redis_val *))
+{
+    keys_of_blob(&keys[0], KEY_BLOB, id, shards);
+    keys_of_blob(&keys[1], KEY_LABELS, id, shards);
+    op_init(op, SCRIPT_read, done);
+    op_key(op, &keys[0]);
+    op_key(op, &keys[1]);
+}
+
+void repo_apply(struct repo *r, struct repo_change *c)
+{
+    c->repo = r;
+    c->event = BUF_INIT(EVENT_MAX_BYTES);
+    c->work = BUF_INIT(EVENT_MAX_BYTES);
+    if (c->b.seq > 0) {
+        apply_decide(c);
+        return;
+    }
+    read_op(&c->op, c->keys, str_of(c->b.id), r->shards, apply_read);
+    redis_submit(r->redis, &c->op);
+}
+
+/* ---- reading */
+
+static void looked_up(struct redis_op *op, enum err e, const struct redis_val *v)
+{
+    struct repo_lookup *l = (struct repo_lookup *)((char *)op - offsetof(struct repo_lookup, op));
+    buf_clear(&l->labels);
+    if (e == ERR_OK)
+        e = read_record(&l->b, v, 1);
+    if (e == ERR_OK)
+        buf_put(&l->labels, redis_text(redis_at(v, 0)));
+    l->done(l, e);
+}
+
+static void look_up_init(struct repo *r, struct repo_lookup *l)
+{
+    read_op(&l->op, l->keys, str_of(l->id), r->shards, looked_up);
+}
+
+void repo_look_up(struct repo *r, struct repo_lookup *l)
+{
+    look_up_init(r, l);
+    redis_submit(r->redis, &l->op);
+}
+
+static void keep_result(struct repo_lookup *l, enum err e)
+{
+    *(enum err *)l->owner = e;
+}
+
+enum err repo_read(struct repo *r, struct str id, struct blob *b, struct buf *labels)
+{
+    enum err e = ERR_OK;
+    struct repo_lookup l = { .labels = *labels, .done = keep_result, .owner = &e };
+    if (str_copy(l.id, sizeof l.id, id) != ERR_OK)
+        return ERR_MISSING;
+    look_up_init(r, &l);
+    redis_await(r->redis, &l.op);
+    *labels = l.labels;
+    *b = l.b;
+    return e;
+}
+
+/* ---- creating */
+
+struct answer { /* of a script whose caller sleeps for it */
+    struct redis_op op;
+    enum err e;
+    int64_t n[3]; /* the answer, or its first items */
+};
+
+static void keep_answer(struct redis_op *op, enum err e, const struct redis_val *v)
+{
+    struct answer *a = (struct answer *)((char *)op - offsetof(struct answer, op));
+    a->e = e;
+    a->n[0] = redis_int(v);
+    for (size_t i = 0; i < N_OF(a->n) && i < redis_len(v); i++)
+        a->n[i] = redis_int(redis_at(v, i));
+}
+
+enum err repo_create(struct repo *r, struct blob *b)
+{
+    struct life_step step;
+    struct key keys[4];
+    struct blob_field fields[BLOB_FIELDS_MAX];
+    char delay[24], cap[24];
+    struct answer a = { .e = ERR_OK };
+    struct buf event = BUF_INIT(EVENT_MAX_BYTES);
+    struct str id = str_of(b->id);
+    wall_t now = wall_now();
+    life_create(b, r->policy, &step);
+    step.next.created_ms = step.next.updated_ms = now.ms;
+    event_put_transition(&event, &step, r->source, now);
+    keys_of_blob(&keys[0], KEY_BLOB, id, r->shards);
+    keys_of_shard(&keys[1], KEY_TIMERS, keys_shard(id, r->shards));
+    keys_of_shard(&keys[2], KEY_OUTBOX, keys_shard(id, r->shards));
+    keys_of_blob(&keys[3], KEY_TIMELINE, id, r->shards);
+    put_number(delay, step.delay_ms);
+    put_number(cap, REPO_OUTBOX_MAX);
+
+    op_init(&a.op, SCRIPT_create, keep_answer);
+    for (size_t i = 0; i < N_OF(keys); i++)
+        op_key(&a.op, &keys[i]);
+    op_arg(&a.op, id);
+    op_arg(&a.op, str_of(delay));
+    op_arg(&a.op, str_of(cap));
+    op_arg(&a.op, str_of(step.event));
+    op_arg(&a.op, S(TOPIC_EVENTS));
+    op_arg(&a.op, buf_str(&event));
+    op_fields(&a.op, fields, blob_fields(fields, &step.next, NULL));
+    redis_await(r->redis, &a.op);
+    buf_fini(&event);
+    *b = step.next;
+    return a.e != ERR_OK ? a.e : a.n[0] < 0 ? ERR_FULL : ERR_OK;
+}
+
+/* ---- timers */
+
+static void claimed(struct redis_op *op, enum err e, const struct redis_val *v)
+{
+    struct repo_claim *c = (struct repo_claim *)((char *)op - offsetof(struct repo_claim, op));
+    size_t n = 0;
+    c->due = redis_int(redis_at(v, 0));
+    c->late_ms = redis_int(redis_at(v, 1));
+    for (size_t i = 2; i < redis_len(v) && n < REPO_CLAIM_MAX; i++)
+        if (str_copy(c->ids[n], sizeof c->ids[n], redis_text(redis_at(v, i))) == ERR_OK)
+            n++;
+    c->done(c, e, n);
+}
+
+void repo_claim(struct repo *r, struct repo_claim *c, int64_t hold_ms)
+{
+    _Static_assert(REPO_CLAIM_MAX == 64, "the argument below is this number");
+    keys_of_shard(&c->key, KEY_TIMERS, c->shard);
+    put_number(c->hold, hold_ms);
+    op_init(&c->op, SCRIPT_claim, claimed);
+    op_key(&c->op, &c->key);
+    op_arg(&c->op, S("64"));
+    op_arg(&c->op, str_of(c->hold));
+    redis_submit(r->redis, &c->op);
+}
+
+/* ---- the relay's steps, and what all agree on */
+
+enum err repo_lead(struct repo *r, unsigned shard, struct str who, int64_t lease_ms)
+{
+    struct answer a = { .e = ERR_OK };
+    struct key key;
+    char lease[24];
+    keys_of_shard(&key, KEY_RELAY, shard);
+    put_number(lease, lease_ms);
+    op_init(&a.op, SCRIPT_lead, keep_answer);
+    op_key(&a.op, &key);
+    op_arg(&a.op, who);
+    op_arg(&a.op, str_of(lease));
+    redis_await(r->redis, &a.op);
+    return a.e != ERR_OK ? a.e : a.n[0] == 1 ? ERR_OK : ERR_CONFLICT;
+}
+
+enum err repo_trim(struct repo *r, unsigned shard, struct str who, struct str last_id,
+                   struct repo_outbox_state *left)
+{
+    struct answer a = { .e = ERR_OK };
+    struct key keys[2];
+    keys_of_shard(&keys[0], KEY_RELAY, shard);
+    keys_of_shard(&keys[1], KEY_OUTBOX, shard);
+    op_init(&a.op, SCRIPT_trim, keep_answer);
+    op_key(&a.op, &keys[0]);
+    op_key(&a.op, &keys[1]);
+    op_arg(&a.op, who);
+    op_arg(&a.op, last_id);
+    redis_await(r->redis, &a.op);
+    *left = (struct repo_outbox_state){ a.n[0], a.n[1] };
+    return a.e != ERR_OK ? a.e : a.n[0] < 0 ? ERR_CONFLICT : ERR_OK;
+}
+
+enum err repo_check(struct repo *r, struct errbuf *eb)
+{
+    struct answer a = { .e = ERR_OK };
+    struct key key = { KEY_META };
+    char shards[24];
+    put_number(shards, r->shards);
+    op_init(&a.op, SCRIPT_meta, keep_answer);
+    op_key(&a.op, &key);
+    op_arg(&a.op, str_of(shards));
+    op_arg(&a.op, SCHEMA);
+    redis_await(r->redis, &a.op);
+    if (a.e != ERR_OK)
+        return errbuf_set(eb, a.e, "Redis does not answer");
+    if (a.n[0] != r->shards)
+        return errbuf_set(eb, ERR_CONFIG,
+                          "LW_SHARDS is %u but this Redis was set up with %lld: set it to that",
+                          r->shards, (long long)a.n[0]);
+    if (a.n[1] != 1)
+        return errbuf_set(eb, ERR_CONFIG, "Redis holds schema %lld, this program knows 1",
+                          (long long)a.n[1]);
+    int64_t skew_ms = wall_now().ms - a.n[2];
+    if (skew_ms > SKEW_MAX_MS || skew_ms < -SKEW_MAX_MS)
+        return errbuf_set(eb, ERR_CONFIG, "the clock here and that of Redis differ by %lld ms",
+                          (long long)skew_ms);
+    return ERR_OK;
+}

@@ -1,0 +1,119 @@
+/* repo.h - the records in Redis: create, read, move on, claim timers.
+ *
+ * The only user of lua/.  Decisions come from life.h; here they are written atomically with the
+ * timer and with what must be said (the outbox), or not at all.
+ *
+ * Threads  repo_create() and repo_read() sleep and may be called from many threads; the others
+ *          submit to Redis, and their done() runs on the thread that calls redis_turn().
+ * Errors   those of redis.h, and
+ *          ERR_MISSING   there is no such blob
+ *          ERR_CONFLICT  the event does not apply (any more); .b is the record as it is
+ */
+#ifndef BLOB_REPO_H
+#define BLOB_REPO_H
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/err.h"
+#include "blob/blob.h"
+#include "blob/event.h"
+#include "blob/keys.h"
+#include "blob/life.h"
+#include "net/redis.h"
+
+#define REPO_SHARDS_MAX 64U
+#define REPO_OUTBOX_MAX 200000U /* rows of a shard; past it, creating is refused */
+#define REPO_CLAIM_MAX 64U      /* timers claimed by one call */
+
+struct repo_conf {
+    struct redis_conf redis;
+    int64_t shards;
+};
+extern const struct conf_key repo_conf_keys[];
+extern const size_t repo_conf_n;
+
+struct repo {
+    struct redis *redis;
+    unsigned shards;
+    const struct life_policy *policy; /* borrowed */
+    const char *source;               /* name of the service, for events */
+};
+
+MUSTUSE enum err repo_open(struct repo *r, const struct repo_conf *c, const struct life_policy *p,
+                           const char *source, struct errbuf *eb);
+void repo_close(struct repo *r); /* safe on a zeroed struct */
+
+/* Compares what all services must agree on, sleeping for the answer.  ERR_CONFIG: another number
+ * of shards or another schema is in use, or the clocks differ by more than 2 s; eb says.
+ * ERR_IO and ERR_TIMEOUT: ask again later. */
+MUSTUSE enum err repo_check(struct repo *r, struct errbuf *eb);
+
+/* Stores b as a new blob; sleeps.  ERR_FULL: the outbox is full.  *b becomes the record. */
+MUSTUSE enum err repo_create(struct repo *r, struct blob *b);
+
+/* Reads record and labels (empty: none); sleeps. */
+MUSTUSE enum err repo_read(struct repo *r, struct str id, struct blob *b, struct buf *labels);
+
+/* One event applied to one blob.  The caller fills the first part, calls repo_apply() and gets
+ * it back through done(). */
+struct repo_change {
+    struct blob b;        /* the record; with seq 0 only .id is set and it is read first */
+    struct life_event ev; /* what it points to is borrowed until done() */
+    struct str labels;    /* stored with LIFE_LABELED; borrowed */
+    void (*done)(struct repo_change *, enum err);
+    void *owner;
+
+    /* repo's own */
+    struct repo *repo;
+    struct redis_op op;
+    struct life_step step;
+    struct key keys[5];
+    struct blob_field fields[BLOB_FIELDS_MAX];
+    struct buf event, work;
+    char seq[24], delay[24];
+};
+void repo_apply(struct repo *r, struct repo_change *c);
+
+/* Reads record and, if wanted, labels; done() gets ERR_OK or ERR_MISSING. */
+struct repo_lookup {
+    char id[UUID_LEN + 1];
+    struct blob b;
+    struct buf labels;
+    void (*done)(struct repo_lookup *, enum err);
+    void *owner;
+
+    /* repo's own */
+    struct redis_op op;
+    struct key keys[2];
+};
+void repo_look_up(struct repo *r, struct repo_lookup *l);
+
+/* Claims due timers of one shard, moving each hold_ms forward. */
+struct repo_claim {
+    unsigned shard;
+    void (*done)(struct repo_claim *, enum err, size_t n); /* ids[0..n) are claimed */
+    void *owner;
+    char ids[REPO_CLAIM_MAX][UUID_LEN + 1];
+    int64_t due;     /* due in all, these included */
+    int64_t late_ms; /* how late the oldest is */
+
+    /* repo's own */
+    struct redis_op op;
+    struct key key;
+    char hold[24];
+};
+void repo_claim(struct repo *r, struct repo_claim *c, int64_t hold_ms);
+
+/* ---- the relay's steps; they sleep */
+
+/* ERR_CONFLICT: another relay leads this shard. */
+MUSTUSE enum err repo_lead(struct repo *r, unsigned shard, struct str who, int64_t lease_ms);
+struct repo_outbox_state {
+    int64_t rows, oldest_ms; /* left in the outbox, and the age of the oldest */
+};
+/* Forgets rows up to last_id.  ERR_CONFLICT: the lease went to another. */
+MUSTUSE enum err repo_trim(struct repo *r, unsigned shard, struct str who, struct str last_id,
+                           struct repo_outbox_state *left);
+
+#endif
