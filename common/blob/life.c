@@ -44,7 +44,6 @@ const struct conf_key life_conf_keys[] = {
       .min = MINUTE_MS, .max = INT64_C(3650) * 24 * HOUR_MS,
       .doc = "How long a finished blob is kept: its record, labels and image." },
 };
-const size_t life_conf_n = N_OF(life_conf_keys);
 
 /* ---- delays */
 

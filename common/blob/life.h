@@ -44,8 +44,7 @@ struct life_policy { /* configuration of every service that moves blobs on */
     bool callback_on_failure;
     int64_t retention_ms;
 };
-extern const struct conf_key life_conf_keys[];
-extern const size_t life_conf_n;
+extern const struct conf_key life_conf_keys[7];
 
 enum life_event_type {
     LIFE_UPLOADED,  /* the object is there: S3 event or a look.  etag, size */

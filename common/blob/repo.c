@@ -5,10 +5,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "blob/render.h"
 #include "blob/script.h"
 
 #define SCHEMA S("1")
 #define SKEW_MAX_MS 2000
+#define CHECK_EVERY_MS 1000
+#define RESUME_MS 200 /* between repeats while Redis is away */
+#define ROUNDS_MAX 8   /* of one repo_turn(): done() may submit what can go at once */
 
 const struct conf_key repo_conf_keys[] = {
     { "LW_SHARDS", CONF_INT, offsetof(struct repo_conf, shards), .def = "1", .min = 1,
@@ -16,7 +20,6 @@ const struct conf_key repo_conf_keys[] = {
       .doc = "Number of shards the records are spread over, the same in every service: 1 for a "
              "single primary, 16 or 64 for a Redis Cluster.  Fixed with the first start." },
 };
-const size_t repo_conf_n = N_OF(repo_conf_keys);
 
 enum err repo_open(struct repo *r, const struct repo_conf *c, const struct life_policy *p,
                    const char *source, struct errbuf *eb)
@@ -25,10 +28,49 @@ enum err repo_open(struct repo *r, const struct repo_conf *c, const struct life_
     return redis_open(&r->redis, &c->redis, scripts, SCRIPT_N, eb);
 }
 
+static void submit_waiting(struct repo *r)
+{
+    while (r->waiting != NULL) {
+        struct redis_op *op = r->waiting;
+        r->waiting = op->next;
+        redis_submit(r->redis, op);
+    }
+}
+
 void repo_close(struct repo *r)
 {
+    if (r->redis != NULL)
+        submit_waiting(r);
     redis_close(r->redis);
     r->redis = NULL;
+}
+
+/* Keeps a call for later if Redis could not take it now.  Every script is safe to repeat. */
+static bool keep_waiting(struct repo *r, struct redis_op *op, enum err e)
+{
+    if (e != ERR_IO && e != ERR_TIMEOUT && e != ERR_FULL)
+        return false;
+    if (r->waiting == NULL)
+        r->resume = mono_after_ms(mono_now(), RESUME_MS);
+    op->next = r->waiting;
+    r->waiting = op;
+    return true;
+}
+
+void repo_turn(struct repo *r, mono_t now)
+{
+    if (r->waiting != NULL && mono_until_ms(now, r->resume) == 0)
+        submit_waiting(r);
+    for (int i = 0; i < ROUNDS_MAX && redis_pending(r->redis); i++)
+        redis_turn(r->redis);
+}
+
+int64_t repo_wait_ms(struct repo *r, mono_t now, int64_t at_most_ms)
+{
+    if (redis_pending(r->redis))
+        return 0;
+    int64_t ms = r->waiting != NULL ? mono_until_ms(now, r->resume) : at_most_ms;
+    return ms < at_most_ms ? ms : at_most_ms;
 }
 
 static void put_number(char dst[24], int64_t n)
@@ -65,6 +107,8 @@ static void op_fields(struct redis_op *op, const struct blob_field *fields, size
     }
 }
 
+#define READ_FIELDS 2 /* item of read.lua's answer where the record begins */
+
 /* Reads field, value, … from item `from` of an answer on. */
 static enum err read_record(struct blob *b, const struct redis_val *v, size_t from)
 {
@@ -77,6 +121,15 @@ static enum err read_record(struct blob *b, const struct redis_val *v, size_t fr
         }
     }
     return b->seq > 0 ? ERR_OK : ERR_MISSING;
+}
+
+/* One line for every transition, by whoever made it. */
+static void log_step(const struct life_step *step)
+{
+    const struct blob *b = &step->next;
+    LOG(INFO, step->event, F_STR("blob", b->id), F_INT("seq", b->seq),
+        F_STR("phase", phase_name(b->phase)), F_STR("code", b->code), F_STR("detail", b->detail),
+        F_STR("trace", b->traceparent), F_INT("timer_ms", step->delay_ms));
 }
 
 /* ---- applying an event */
@@ -93,12 +146,12 @@ static void apply_end(struct repo_change *c, enum err e)
 static void applied(struct redis_op *op, enum err e, const struct redis_val *v)
 {
     struct repo_change *c = (struct repo_change *)((char *)op - offsetof(struct repo_change, op));
+    if (keep_waiting(c->repo, op, e))
+        return;
     int64_t verdict = redis_int(redis_at(v, 0));
     if (e == ERR_OK && verdict == 1) {
         c->b = c->step.next;
-        LOG(INFO, c->step.event, F_STR("blob", c->b.id), F_INT("seq", c->b.seq),
-            F_STR("phase", phase_name(c->b.phase)), F_STR("code", c->b.code),
-            F_STR("trace", c->b.traceparent), F_INT("timer_ms", c->step.delay_ms));
+        log_step(&c->step);
     } else if (e == ERR_OK && verdict == 0) { /* somebody was faster: decide anew */
         e = read_record(&c->b, v, 1);
         if (e == ERR_OK) {
@@ -161,22 +214,26 @@ static void apply_decide(struct repo_change *c)
 static void apply_read(struct redis_op *op, enum err e, const struct redis_val *v)
 {
     struct repo_change *c = (struct repo_change *)((char *)op - offsetof(struct repo_change, op));
+    if (keep_waiting(c->repo, op, e))
+        return;
     if (e == ERR_OK)
-        e = read_record(&c->b, v, 1);
+        e = read_record(&c->b, v, READ_FIELDS);
     if (e == ERR_OK)
         apply_decide(c);
     else
         apply_end(c, e);
 }
 
-static void read_op(struct redis_op *op, struct key keys[2], struct str id, unsigned shards,
+static void read_op(struct redis_op *op, struct key keys[3], struct str id, unsigned shards,
                     void (*done)(struct redis_op *, enum err, const struct redis_val *))
 {
     keys_of_blob(&keys[0], KEY_BLOB, id, shards);
     keys_of_blob(&keys[1], KEY_LABELS, id, shards);
+    keys_of_shard(&keys[2], KEY_TIMERS, keys_shard(id, shards));
     op_init(op, SCRIPT_read, done);
-    op_key(op, &keys[0]);
-    op_key(op, &keys[1]);
+    for (size_t i = 0; i < 3; i++)
+        op_key(op, &keys[i]);
+    op_arg(op, id);
 }
 
 void repo_apply(struct repo *r, struct repo_change *c)
@@ -194,40 +251,47 @@ void repo_apply(struct repo *r, struct repo_change *c)
 
 /* ---- reading */
 
+static enum err take_lookup(struct repo_lookup *l, enum err e, const struct redis_val *v)
+{
+    if (e == ERR_OK)
+        e = read_record(&l->b, v, READ_FIELDS);
+    if (e == ERR_OK) {
+        buf_clear(&l->labels);
+        buf_put(&l->labels, redis_text(redis_at(v, 0)));
+        l->timer_ms = redis_int(redis_at(v, 1));
+    }
+    return e;
+}
+
 static void looked_up(struct redis_op *op, enum err e, const struct redis_val *v)
 {
     struct repo_lookup *l = (struct repo_lookup *)((char *)op - offsetof(struct repo_lookup, op));
-    buf_clear(&l->labels);
-    if (e == ERR_OK)
-        e = read_record(&l->b, v, 1);
-    if (e == ERR_OK)
-        buf_put(&l->labels, redis_text(redis_at(v, 0)));
-    l->done(l, e);
-}
-
-static void look_up_init(struct repo *r, struct repo_lookup *l)
-{
-    read_op(&l->op, l->keys, str_of(l->id), r->shards, looked_up);
+    if (!keep_waiting(l->repo, op, e))
+        l->done(l, take_lookup(l, e, v));
 }
 
 void repo_look_up(struct repo *r, struct repo_lookup *l)
 {
-    look_up_init(r, l);
+    l->repo = r;
+    l->labels = BUF_INIT(RENDER_MAX_BYTES);
+    read_op(&l->op, l->keys, str_of(l->id), r->shards, looked_up);
     redis_submit(r->redis, &l->op);
 }
 
-static void keep_result(struct repo_lookup *l, enum err e)
+/* For a thread that sleeps: it wants to know at once when Redis is away. */
+static void looked_up_now(struct redis_op *op, enum err e, const struct redis_val *v)
 {
-    *(enum err *)l->owner = e;
+    struct repo_lookup *l = (struct repo_lookup *)((char *)op - offsetof(struct repo_lookup, op));
+    *(enum err *)l->owner = take_lookup(l, e, v);
 }
 
 enum err repo_read(struct repo *r, struct str id, struct blob *b, struct buf *labels)
 {
     enum err e = ERR_OK;
-    struct repo_lookup l = { .labels = *labels, .done = keep_result, .owner = &e };
+    struct repo_lookup l = { .labels = *labels, .owner = &e };
     if (str_copy(l.id, sizeof l.id, id) != ERR_OK)
         return ERR_MISSING;
-    look_up_init(r, &l);
+    read_op(&l.op, l.keys, id, r->shards, looked_up_now);
     redis_await(r->redis, &l.op);
     *labels = l.labels;
     *b = l.b;
@@ -284,7 +348,11 @@ enum err repo_create(struct repo *r, struct blob *b)
     redis_await(r->redis, &a.op);
     buf_fini(&event);
     *b = step.next;
-    return a.e != ERR_OK ? a.e : a.n[0] < 0 ? ERR_FULL : ERR_OK;
+    if (a.e == ERR_OK && a.n[0] < 0)
+        a.e = ERR_FULL;
+    if (a.e == ERR_OK)
+        log_step(&step);
+    return a.e;
 }
 
 /* ---- timers */
@@ -295,7 +363,8 @@ static void claimed(struct redis_op *op, enum err e, const struct redis_val *v)
     size_t n = 0;
     c->due = redis_int(redis_at(v, 0));
     c->late_ms = redis_int(redis_at(v, 1));
-    for (size_t i = 2; i < redis_len(v) && n < REPO_CLAIM_MAX; i++)
+    c->held_until_ms = redis_int(redis_at(v, 2));
+    for (size_t i = 3; i < redis_len(v) && n < REPO_CLAIM_MAX; i++)
         if (str_copy(c->ids[n], sizeof c->ids[n], redis_text(redis_at(v, i))) == ERR_OK)
             n++;
     c->done(c, e, n);
@@ -347,7 +416,7 @@ enum err repo_trim(struct repo *r, unsigned shard, struct str who, struct str la
     return a.e != ERR_OK ? a.e : a.n[0] < 0 ? ERR_CONFLICT : ERR_OK;
 }
 
-enum err repo_check(struct repo *r, struct errbuf *eb)
+static enum err check(struct repo *r, struct errbuf *eb)
 {
     struct answer a = { .e = ERR_OK };
     struct key key = { KEY_META };
@@ -372,4 +441,13 @@ enum err repo_check(struct repo *r, struct errbuf *eb)
         return errbuf_set(eb, ERR_CONFIG, "the clock here and that of Redis differ by %lld ms",
                           (long long)skew_ms);
     return ERR_OK;
+}
+
+enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb)
+{
+    if (mono_until_ms(now, r->next_check) == 0) {
+        r->last_check = check(r, eb);
+        r->next_check = mono_after_ms(now, CHECK_EVERY_MS);
+    }
+    return r->last_check;
 }

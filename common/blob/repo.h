@@ -3,8 +3,10 @@
  * The only user of lua/.  Decisions come from life.h; here they are written atomically with the
  * timer and with what must be said (the outbox), or not at all.
  *
- * Threads  repo_create() and repo_read() sleep and may be called from many threads; the others
- *          submit to Redis, and their done() runs on the thread that calls redis_turn().
+ * Threads  functions that sleep may be called from many threads; the others belong to one loop,
+ *          which calls repo_turn() once a turn, and their done() runs in there.  While Redis is
+ *          away their calls wait and are repeated, so that an item of work ends only when its
+ *          transition is stored (or the repo is closed: ERR_CLOSED).
  * Errors   those of redis.h, and
  *          ERR_MISSING   there is no such blob
  *          ERR_CONFLICT  the event does not apply (any more); .b is the record as it is
@@ -30,24 +32,35 @@ struct repo_conf {
     struct redis_conf redis;
     int64_t shards;
 };
-extern const struct conf_key repo_conf_keys[];
-extern const size_t repo_conf_n;
+extern const struct conf_key repo_conf_keys[1];
 
 struct repo {
     struct redis *redis;
     unsigned shards;
     const struct life_policy *policy; /* borrowed */
     const char *source;               /* name of the service, for events */
+
+    /* repo's own */
+    mono_t next_check;
+    enum err last_check;
+    struct redis_op *waiting; /* calls that Redis could not take; repo_turn() repeats them */
+    mono_t resume;
 };
 
 MUSTUSE enum err repo_open(struct repo *r, const struct repo_conf *c, const struct life_policy *p,
                            const char *source, struct errbuf *eb);
 void repo_close(struct repo *r); /* safe on a zeroed struct */
 
-/* Compares what all services must agree on, sleeping for the answer.  ERR_CONFIG: another number
- * of shards or another schema is in use, or the clocks differ by more than 2 s; eb says.
- * ERR_IO and ERR_TIMEOUT: ask again later. */
-MUSTUSE enum err repo_check(struct repo *r, struct errbuf *eb);
+/* Sends what was submitted, takes the answers and calls done(); sleeps for the round trips. */
+void repo_turn(struct repo *r, mono_t now);
+/* How long the loop may sleep before the next repo_turn(), at most `at_most_ms`. */
+int64_t repo_wait_ms(struct repo *r, mono_t now, int64_t at_most_ms);
+
+/* To be called every turn, from the service's main loop: once a second it asks Redis, sleeping
+ * for the answer, for what all services must agree on, and returns how that went.
+ * ERR_CONFIG: another number of shards or another schema is in use, or the clocks differ by more
+ * than 2 s; eb says.  Other errors: Redis is not there now. */
+MUSTUSE enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb);
 
 /* Stores b as a new blob; sleeps.  ERR_FULL: the outbox is full.  *b becomes the record. */
 MUSTUSE enum err repo_create(struct repo *r, struct blob *b);
@@ -75,17 +88,19 @@ struct repo_change {
 };
 void repo_apply(struct repo *r, struct repo_change *c);
 
-/* Reads record and, if wanted, labels; done() gets ERR_OK or ERR_MISSING. */
+/* Reads record, labels and timer as of one moment. */
 struct repo_lookup {
     char id[UUID_LEN + 1];
     struct blob b;
-    struct buf labels;
+    struct buf labels; /* empty: none; the caller's to buf_fini() */
+    int64_t timer_ms;  /* Redis time at which the blob's timer is due */
     void (*done)(struct repo_lookup *, enum err);
     void *owner;
 
     /* repo's own */
+    struct repo *repo;
     struct redis_op op;
-    struct key keys[2];
+    struct key keys[3];
 };
 void repo_look_up(struct repo *r, struct repo_lookup *l);
 
@@ -97,6 +112,9 @@ struct repo_claim {
     char ids[REPO_CLAIM_MAX][UUID_LEN + 1];
     int64_t due;     /* due in all, these included */
     int64_t late_ms; /* how late the oldest is */
+    /* What the timers were moved to.  One that shows another time in repo_look_up() was set
+     * anew by a transition since: it is not due any more. */
+    int64_t held_until_ms;
 
     /* repo's own */
     struct redis_op op;

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #define BATCH_MAX 512U /* ops of one turn; the rest waits for the next */
+#define COMMAND_MAX 136U /* words of a plain command */
 #define SHA_LEN 40U
 #define PAUSE_MIN_MS 50 /* between attempts to connect, doubling */
 #define PAUSE_MAX_MS 1000
@@ -26,7 +27,7 @@ static struct metric metrics[] = {
                      0 },
     [M_UP] = { "labelwire_redis_up", NULL, "1 while connected.", METRIC_GAUGE, 0 },
 };
-struct metric_set redis_metrics = { metrics, N_OF(metrics) };
+const struct metric_set redis_metrics = { metrics, N_OF(metrics) };
 
 struct server {
     char host[256], user[128], password[256];
@@ -101,7 +102,6 @@ const struct conf_key redis_conf_keys[] = {
       .doc = "Limit for one round trip to Redis and for connecting; then the outcome is unknown "
              "and the connection is given up." },
 };
-const size_t redis_conf_n = N_OF(redis_conf_keys);
 
 /* ---- the connection */
 
@@ -409,7 +409,7 @@ bool redis_up(struct redis *r)
 enum err redis_command(struct redis *r, const struct str *argv, size_t n, int64_t block_ms,
                        void (*done)(void *arg, const struct redis_val *), void *arg)
 {
-    const char *words[16];
+    const char *words[COMMAND_MAX];
     size_t lens[N_OF(words)];
     if (n > N_OF(words))
         return ERR_TOOBIG;

@@ -32,9 +32,8 @@ struct redis_conf {
     char *url;          /* redis://[user:password@]host:port/db */
     int64_t timeout_ms; /* for one turn: send, run, answer */
 };
-extern const struct conf_key redis_conf_keys[];
-extern const size_t redis_conf_n;
-extern struct metric_set redis_metrics;
+extern const struct conf_key redis_conf_keys[2];
+extern const struct metric_set redis_metrics;
 
 struct redis_script {
     const char *name, *body; /* name: for messages */

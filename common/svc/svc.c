@@ -31,7 +31,6 @@ const struct conf_key svc_conf_keys[] = {
       .doc = "After SIGTERM, how long work in flight may take to finish before the process "
              "leaves anyway." },
 };
-const size_t svc_conf_n = N_OF(svc_conf_keys);
 
 struct svc {
     const struct svc_def *def;
@@ -93,7 +92,8 @@ void svc_metrics(const struct svc *s, struct buf *out)
                     "# TYPE labelwire_build_info gauge\n"
                     "labelwire_build_info{service=\"%s\",version=\"%s\"} 1\n",
                s->def->name, SVC_VERSION);
-    metric_format(out, s->def->metrics, s->def->n_metrics);
+    for (size_t i = 0; i < SVC_METRICS_MAX && s->def->metrics[i] != NULL; i++)
+        metric_format(out, s->def->metrics[i], 1);
 }
 
 /* Takes the signals for the whole process.  After the first one it only waits for a second one

@@ -29,6 +29,7 @@
 
 #define SVC_VERSION "0.1.0"
 #define SVC_DEPS_MAX 4U
+#define SVC_METRICS_MAX 8U
 /* The longest a loop may go between two beats before /livez says that it hangs. */
 #define SVC_BEAT_MAX_MS 30000
 
@@ -39,16 +40,14 @@ struct svc_conf { /* the first member of every service's configuration struct */
     int log_level;
     int64_t grace_ms;
 };
-extern const struct conf_key svc_conf_keys[];
-extern const size_t svc_conf_n;
-#define SVC_CONF_GROUP { "Every service", svc_conf_keys, svc_conf_n, 0 }
+extern const struct conf_key svc_conf_keys[3];
+#define SVC_CONF_GROUP { "Every service", svc_conf_keys, N_OF(svc_conf_keys), 0 }
 
 struct svc_def {
     const char *name, *about; /* about: one line for --help */
     const struct conf_group *conf;
     size_t n_conf, conf_size;
-    const struct metric_set *metrics;
-    size_t n_metrics;
+    const struct metric_set *metrics[SVC_METRICS_MAX]; /* of the modules it uses */
     const char *deps[SVC_DEPS_MAX]; /* what /readyz waits for, e.g. "redis", "kafka" */
     /* Must not wait for a dependency: one that is down is met in run(), where /readyz tells. */
     enum err (*open)(struct svc *s, const void *conf, void **app, struct errbuf *eb);

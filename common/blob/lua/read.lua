@@ -1,7 +1,10 @@
--- Reads a blob and its labels as of one moment.
+-- Reads a blob, its labels and its timer as of one moment.
 --
--- KEYS  1 blob  2 labels
--- Reply {labels or '', field, value, …}; {''} when there is no such blob
+-- KEYS  1 blob  2 labels  3 timers
+-- ARGV  1 id
+-- Reply {labels or '', time the timer is due in ms or '', field, value, …}; without fields when
+--       there is no such blob
 local record = redis.call('HGETALL', KEYS[1])
+table.insert(record, 1, redis.call('ZSCORE', KEYS[3], ARGV[1]) or '')
 table.insert(record, 1, redis.call('GET', KEYS[2]) or '')
 return record

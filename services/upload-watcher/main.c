@@ -1,0 +1,137 @@
+/* upload-watcher - sees uploads land or time out, and carries the outbox to Kafka. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/wake.h"
+#include "svc/svc.h"
+#include "upload-watcher/watcher.h"
+
+#define WINDOW 1024U /* messages in flight for each partition */
+
+enum { DEP_REDIS, DEP_KAFKA };
+
+struct conf {
+    struct svc_conf svc;
+    struct repo_conf repo;
+    struct life_policy policy;
+    struct kafka_conf kafka;
+    struct aws_conf aws;
+    struct s3_conf s3;
+};
+
+static const struct conf_group groups[] = {
+    SVC_CONF_GROUP,
+    { "Redis", redis_conf_keys, N_OF(redis_conf_keys), offsetof(struct conf, repo.redis) },
+    { "Records", repo_conf_keys, N_OF(repo_conf_keys), offsetof(struct conf, repo) },
+    { "Life of a blob", life_conf_keys, N_OF(life_conf_keys), offsetof(struct conf, policy) },
+    { "Kafka", kafka_conf_keys, N_OF(kafka_conf_keys), offsetof(struct conf, kafka) },
+    { "AWS", aws_conf_keys, N_OF(aws_conf_keys), offsetof(struct conf, aws) },
+    { "S3", s3_conf_keys, N_OF(s3_conf_keys), offsetof(struct conf, s3) },
+};
+
+struct app {
+    struct watcher watcher;
+    struct relay *relay;
+};
+
+static void app_close(void *arg)
+{
+    struct app *a = arg;
+    struct watcher *w = &a->watcher;
+    relay_stop(a->relay);
+    httpc_close(w->http);
+    repo_close(&w->repo);
+    kafka_consumer_close(w->uploads);
+    timers_free(w->timers);
+    s3_fini(&w->s3);
+    close(w->uploads_fd);
+    free(a);
+}
+
+static enum err app_open(struct svc *s, const void *arg, void **out, struct errbuf *eb)
+{
+    (void)s;
+    const struct conf *c = arg;
+    struct app *a = xcalloc(1, sizeof *a);
+    struct watcher *w = &a->watcher;
+    *out = a;
+    w->uploads_fd = wake_open();
+    w->timers = timers_new(w);
+    w->bucket = str_of(c->s3.bucket);
+    const struct httpc_conf http = { .ca_bundle = c->aws.ca_bundle, .max_idle = 64,
+                                     .user_agent = "labelwire-upload-watcher/" SVC_VERSION };
+    enum err e = s3_init(&w->s3, &c->s3, &c->aws, eb);
+    if (e == ERR_OK)
+        e = httpc_open(&w->http, &http, eb);
+    if (e == ERR_OK)
+        e = repo_open(&w->repo, &c->repo, &c->policy, "upload-watcher", eb);
+    if (e == ERR_OK)
+        e = kafka_consumer_open(&w->uploads, &c->kafka, GROUP_WATCHER, TOPIC_UPLOADS, WINDOW,
+                                w->uploads_fd, eb);
+    if (e == ERR_OK)
+        e = relay_start(&a->relay, &c->repo, &c->kafka, eb);
+    return e;
+}
+
+static int64_t wait_ms(struct watcher *w, mono_t now, bool stopping)
+{
+    int64_t ms = stopping ? 50 : timers_wait_ms(w->timers, now);
+    if (!stopping && kafka_more(w->uploads) && w->uploads_busy < WATCHER_BUSY_MAX)
+        ms = 0;
+    return repo_wait_ms(&w->repo, now, ms < 1000 ? ms : 1000);
+}
+
+static void turn(struct watcher *w, int stop_fd, bool stopping)
+{
+    struct pollfd fds[] = { { .fd = w->uploads_fd, .events = POLLIN },
+                            { .fd = stopping ? -1 : stop_fd, .events = POLLIN } };
+    mono_t now = mono_now();
+    if (!stopping) {
+        wake_drain(w->uploads_fd);
+        uploads_admit(w);
+        timers_claim(w->timers, now);
+    }
+    repo_turn(&w->repo, now);
+    httpc_poll(w->http, fds, N_OF(fds), wait_ms(w, mono_now(), stopping));
+    repo_turn(&w->repo, mono_now());
+}
+
+static enum err app_run(struct svc *s, void *arg)
+{
+    struct app *a = arg;
+    struct watcher *w = &a->watcher;
+    struct errbuf eb = { "" };
+    while (!svc_stopping(s) || w->uploads_busy + w->timers_busy > 0) {
+        enum err e = repo_watch(&w->repo, mono_now(), &eb);
+        if (e == ERR_CONFIG) {
+            LOG(ERROR, "store.refused", F_STR("reason", eb.text));
+            return e;
+        }
+        svc_dep(s, DEP_REDIS, e == ERR_OK);
+        svc_dep(s, DEP_KAFKA, kafka_up(w->uploads) && relay_up(a->relay));
+        svc_beat(s);
+        turn(w, svc_stop_fd(s), svc_stopping(s));
+    }
+    return ERR_OK;
+}
+
+static const struct svc_def upload_watcher = {
+    .name = "upload-watcher",
+    .about = "sees uploads land or time out, and carries the outbox to Kafka",
+    .conf = groups,
+    .n_conf = N_OF(groups),
+    .conf_size = sizeof(struct conf),
+    .metrics = { &redis_metrics, &kafka_metrics, &relay_metrics, &timers_metrics,
+                 &uploads_metrics },
+    .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
+    .open = app_open,
+    .run = app_run,
+    .close = app_close,
+};
+
+int main(int argc, char **argv)
+{
+    return svc_main(argc, argv, &upload_watcher);
+}

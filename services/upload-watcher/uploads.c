@@ -1,0 +1,143 @@
+/* uploads.c - S3 events from Kafka: each names an object that may be one of ours.
+ *
+ * A message is complete when every record in it has led to a stored transition or to the
+ * knowledge that there is nothing to do.  What cannot be read is logged and counted, and the
+ * next message goes on: the upload's timer looks at the bucket anyway.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "blob/s3event.h"
+#include "upload-watcher/watcher.h"
+
+enum { M_RECORDS, M_FOREIGN, M_POISON };
+static struct metric metrics[] = {
+    [M_RECORDS] = { "labelwire_uploads_records_total", NULL, "Created objects told by S3 events.",
+                    METRIC_COUNTER, 0 },
+    [M_FOREIGN] = { "labelwire_uploads_foreign_total", NULL,
+                    "Of these, objects of other buckets or keys, or of blobs that are gone.",
+                    METRIC_COUNTER, 0 },
+    [M_POISON] = { "labelwire_uploads_poison_total", NULL,
+                   "Messages or records that are no S3 event.", METRIC_COUNTER, 0 },
+};
+const struct metric_set uploads_metrics = { metrics, N_OF(metrics) };
+
+struct message {
+    struct watcher *w;
+    struct kafka_ticket ticket;
+    unsigned open; /* records in progress, and one while they are being read */
+};
+
+struct record {
+    struct message *m;
+    struct s3event ev;
+    struct repo_change change;
+    struct look look;
+};
+
+static void message_release(struct message *m, bool stored)
+{
+    if (!stored) /* closing: the message comes again */
+        m->open += 1U << 31;
+    if ((--m->open & ~(1U << 31)) > 0)
+        return;
+    if (m->open == 0)
+        kafka_done(m->w->uploads, m->ticket);
+    free(m);
+}
+
+static void record_end(struct record *r, bool stored)
+{
+    struct message *m = r->m;
+    m->w->uploads_busy--;
+    free(r);
+    message_release(m, stored);
+}
+
+static void applied(struct repo_change *c, enum err e)
+{
+    if (e == ERR_MISSING)
+        metric_add(&metrics[M_FOREIGN], 1);
+    else if (e != ERR_OK && e != ERR_CONFLICT && e != ERR_CLOSED)
+        LOG(WARN, "upload.failed", F_STR("blob", c->b.id), F_STR("error", err_name(e)));
+    record_end(c->owner, e != ERR_CLOSED);
+}
+
+static void apply(struct record *r, const struct life_event *ev)
+{
+    r->change.ev = *ev;
+    r->change.done = applied;
+    r->change.owner = r;
+    repo_apply(&r->m->w->repo, &r->change);
+}
+
+static void looked(struct look *l, enum err e)
+{
+    struct record *r = l->owner;
+    if (e == ERR_OK && l->found.type == LIFE_UPLOADED)
+        apply(r, &l->found);
+    else
+        record_end(r, e != ERR_CLOSED); /* the blob's timer will look again */
+}
+
+static void take_record(struct message *m, const struct s3event *ev)
+{
+    struct watcher *w = m->w;
+    struct str id = keys_id_of_object(str_of(ev->key));
+    metric_add(&metrics[M_RECORDS], 1);
+    if (id.p == NULL || !str_eq(str_of(ev->bucket), w->bucket)) {
+        metric_add(&metrics[M_FOREIGN], 1);
+        LOG(DEBUG, "upload.foreign", F_STR("bucket", ev->bucket), F_STR("key", ev->key));
+        return;
+    }
+    struct record *r = xcalloc(1, sizeof *r);
+    r->m = m;
+    r->ev = *ev;
+    m->open++;
+    w->uploads_busy++;
+    (void)!str_copy(r->change.b.id, sizeof r->change.b.id, id);
+    if (ev->etag[0] != '\0' && ev->size >= 0) {
+        apply(r, &(struct life_event){ .type = LIFE_UPLOADED,
+                                       .etag = str_of(r->ev.etag),
+                                       .size = ev->size });
+    } else { /* a store that does not tell all: ask */
+        r->look.done = looked;
+        r->look.owner = r;
+        look_start(w, &r->look, str_of(r->ev.key));
+    }
+}
+
+static void poison(const struct kafka_msg *msg, const struct errbuf *eb)
+{
+    metric_add(&metrics[M_POISON], 1);
+    LOG(WARN, "upload.unreadable", F_STR("reason", eb->text), F_INT("partition", msg->partition),
+        F_INT("offset", msg->offset));
+}
+
+static void take_message(struct watcher *w, const struct kafka_msg *msg)
+{
+    struct s3event_iter it;
+    struct s3event ev;
+    struct errbuf eb = { "" };
+    struct message *m = xcalloc(1, sizeof *m);
+    *m = (struct message){ .w = w, .ticket = msg->ticket, .open = 1 };
+    enum err e = s3event_parse(&it, msg->value, &eb);
+    if (e != ERR_OK)
+        poison(msg, &eb);
+    while (e == ERR_OK || (e != ERR_MISSING && it.taken > 0)) {
+        e = s3event_next(&it, &ev, &eb);
+        if (e == ERR_OK)
+            take_record(m, &ev);
+        else if (e != ERR_MISSING)
+            poison(msg, &eb);
+    }
+    message_release(m, true);
+}
+
+void uploads_admit(struct watcher *w)
+{
+    struct kafka_msg msg;
+    while (w->uploads_busy < WATCHER_BUSY_MAX && kafka_next(w->uploads, &msg))
+        take_message(w, &msg);
+}

@@ -1,0 +1,63 @@
+/* watcher.h - what the parts of the upload-watcher share.
+ *
+ *   uploads.c  S3 events from Kafka  → transitions
+ *   timers.c   due timers            → a look at the bucket → transitions
+ *   look.c     one question to S3
+ *   relay.c    the outbox            → Kafka; a thread of its own
+ *
+ * uploads and timers live on the main loop's thread.
+ */
+#ifndef UPLOAD_WATCHER_WATCHER_H
+#define UPLOAD_WATCHER_WATCHER_H
+
+#include "aws/s3.h"
+#include "base/metric.h"
+#include "blob/repo.h"
+#include "net/httpc.h"
+#include "net/kafka.h"
+
+#define WATCHER_BUSY_MAX 256U /* blobs in progress, of events and timers each */
+
+struct watcher {
+    struct repo repo;
+    struct s3 s3;
+    struct str bucket;
+    struct httpc *http;
+    struct kafka_consumer *uploads;
+    int uploads_fd; /* readable when events arrive */
+    unsigned uploads_busy, timers_busy;
+    struct timers *timers;
+};
+
+extern const struct metric_set relay_metrics, timers_metrics, uploads_metrics;
+
+/* Takes as many S3 events as may be in progress. */
+void uploads_admit(struct watcher *w);
+
+struct timers *timers_new(struct watcher *w);
+void timers_free(struct timers *t);
+/* Claims what is due, on every shard, a few times a second. */
+void timers_claim(struct timers *t, mono_t now);
+int64_t timers_wait_ms(const struct timers *t, mono_t now);
+
+/* Asks S3 for the object of b, then tells what it found: LIFE_UPLOADED with etag and size,
+ * LIFE_ABSENT, or ERR_IO when S3 could not say. */
+struct look {
+    struct s3_req request;
+    char etag[130];
+    struct life_event found;
+    void (*done)(struct look *, enum err);
+    void *owner;
+};
+void look_start(struct watcher *w, struct look *l, struct str object_key);
+/* Deletes the object; ERR_OK also when it was not there. */
+void look_erase(struct watcher *w, struct look *l, struct str object_key);
+
+struct relay;
+MUSTUSE enum err relay_start(struct relay **out, const struct repo_conf *rc,
+                             const struct kafka_conf *kc, struct errbuf *eb);
+/* Ends the thread and frees; rows not yet relayed stay in the outbox.  NULL is fine. */
+void relay_stop(struct relay *r);
+bool relay_up(const struct relay *r); /* the last round reached Redis and Kafka */
+
+#endif
