@@ -20,8 +20,8 @@
 #include "base/str.h"
 
 #define SIGV4_UNSIGNED_PAYLOAD S("UNSIGNED-PAYLOAD")
-#define SIGV4_EXPIRES_MAX_S 604800
-#define SIGV4_PARAMS_MAX 64U /* headers, and likewise query parameters */
+#define SIGV4_EXPIRES_MAX_S    604800
+#define SIGV4_PARAMS_MAX       64U /* headers, and likewise query parameters */
 
 struct aws_creds {
     struct str access_key, secret_key;
@@ -61,13 +61,13 @@ void sigv4_put_query(struct buf *out, const struct sigv4_pair *query, size_t n);
 /* Appends the value of the Authorization header.  The caller has put x-amz-date (the same time,
  * wall_to_amz) and, with temporary credentials, x-amz-security-token among the headers.
  * ERR_TOOBIG: more than SIGV4_PARAMS_MAX headers or parameters, or out is full.
- * ERR_INVAL: no host header. */
+ * ERR_INVAL: no host header, or the key is of another day than now. */
 MUSTUSE enum err sigv4_authorization(struct buf *out, const struct sigv4_key *k,
                                      const struct sigv4_req *rq, wall_t now);
 
 /* Appends the signed query (without '?'): rq's own parameters and the X-Amz-* ones.  The token
  * of temporary credentials is signed with them unless token_unsigned (then appended last).
- * ERR_RANGE: expires_s outside 1 to SIGV4_EXPIRES_MAX_S. */
+ * ERR_RANGE: expires_s outside 1 to SIGV4_EXPIRES_MAX_S; else as sigv4_authorization(). */
 MUSTUSE enum err sigv4_presign(struct buf *out, const struct sigv4_key *k,
                                const struct sigv4_req *rq, wall_t now, int64_t expires_s,
                                bool token_unsigned);
@@ -75,11 +75,12 @@ MUSTUSE enum err sigv4_presign(struct buf *out, const struct sigv4_key *k,
 /* For tests and for error reports. */
 MUSTUSE enum err sigv4_canonical_request(struct buf *out, const struct sigv4_req *rq);
 
-/* Checks a header-signed request as a server does.  rq->headers holds every header received;
- * those named by the Authorization value are used.  ERR_DENIED with AWS' error code in eb
- * ("InvalidSignatureException: …", "MissingAuthenticationTokenException",
- * "UnrecognizedClientException"), also when the date is more than max_skew_ms off or the region
- * or service is another. */
+/* Checks a header-signed request as a server does (in sigv4_verify.c).  rq->headers holds every
+ * header received; those named by the Authorization value are used, and host and x-amz-date must
+ * be among them.  The key may be of any day.  ERR_DENIED with AWS' error code in eb
+ * ("InvalidSignatureException: …", also when the date is more than max_skew_ms off or the region
+ * or service is another; "IncompleteSignatureException" for a malformed value;
+ * "MissingAuthenticationTokenException"; "UnrecognizedClientException").  ERR_TOOBIG as above. */
 MUSTUSE enum err sigv4_verify(const struct sigv4_key *k, const struct sigv4_req *rq, wall_t now,
                               int64_t max_skew_ms, struct errbuf *eb);
 
