@@ -3,16 +3,24 @@
 # Flavours live under build/<flavour>/ and do not disturb one another:
 #   make                    build/dev: optimised, with symbols
 #   make FLAVOUR=asan       build/asan: address and undefined-behaviour sanitizers
+#   make FLAVOUR=clang      build/clang: the second compiler
+#   make V=1                show the commands
 
 FLAVOUR ?= dev
 B       := build/$(FLAVOUR)
+Q       := $(if $(V),,@)
 
-CFLAGS_dev  := -O2 -D_FORTIFY_SOURCE=2
+ifeq ($(FLAVOUR),clang)
+CC := clang
+endif
+CFLAGS_dev   := -O2 -D_FORTIFY_SOURCE=2
+CFLAGS_clang := $(CFLAGS_dev)
 CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LDFLAGS_dev  := -pie -Wl,-z,relro,-z,now
+LDFLAGS_dev   := -pie -Wl,-z,relro,-z,now
+LDFLAGS_clang := $(LDFLAGS_dev)
 LDFLAGS_asan := -fsanitize=address,undefined
 ifeq ($(CFLAGS_$(FLAVOUR)),)
-$(error unknown FLAVOUR '$(FLAVOUR)': want dev or asan)
+$(error unknown FLAVOUR '$(FLAVOUR)': want dev, asan or clang)
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
@@ -20,6 +28,10 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 CPPFLAGS += -Icommon -Iservices -D_GNU_SOURCE
 CFLAGS   += -std=gnu11 -g -fPIE -fstack-protector-strong -pthread $(WARN) $(CFLAGS_$(FLAVOUR))
 LDFLAGS  += -pthread $(LDFLAGS_$(FLAVOUR))
+# TLS in httpd: civetweb loads libssl.so and libcrypto.so by name; ours, in lib/ beside bin/, stand
+# in their place and make Debian's build of it content (common/net/shim).
+LDFLAGS  += -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/../lib:$$ORIGIN/../../lib'
+SHIMS    := $(B)/lib/libssl.so $(B)/lib/libcrypto.so
 LDLIBS   := -lcivetweb -lcurl -lrdkafka -lhiredis -lcrypto -lm
 
 SERVICES := api-gateway upload-watcher recognizer callback-dispatcher rekognition-local
@@ -35,18 +47,23 @@ dir_of       = services/$(if $(filter labelwire,$(1)),cli,$(1))
 objs_of      = $(call objs,$(call dir_of,$(1))/*.c)
 LIBS_rekognition-local := -ljpeg -lpng
 
+
 .PHONY: all help clean
 all: $(BINS) ## build all programs
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z -]*\):.*## /  make \1 : /p' $(MAKEFILE_LIST)
 
-$(LIB): $(COMMON_OBJS)
+$(B)/lib/%.so: common/net/shim/openssl11.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -shared -fPIC -O2 $< -Wl,-soname,$*.so -Wl,--no-as-needed -lssl -lcrypto -o $@
+
+$(LIB): $(COMMON_OBJS) | $(SHIMS)
 	@rm -f $@ && ar rcs $@ $^
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # Lua scripts become byte arrays; bytes, because quoting loses backslashes.
 $(B)/gen/lua/%.c: common/blob/lua/%.lua
@@ -55,12 +72,13 @@ $(B)/gen/lua/%.c: common/blob/lua/%.lua
 	   od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '0};'; } > $@
 $(B)/obj/lua/%.o: $(B)/gen/lua/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 define program
 $(B)/bin/$(1): $(call objs_of,$(1)) $(LIB)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) $$(LIBS_$(1)) -o $$@
+	@echo "  $$@"
+	$$(Q)$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) $$(LIBS_$(1)) -o $$@
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
@@ -68,22 +86,51 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 # service's module links the service's other files too.  tests/tools/*.c are small drivers that
 # the Python tests call.
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*/*_test.c))
+INTEGRATION_TESTS := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/integration/*_test.c))
 TOOLS      := $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c))
 service_objs = $(filter-out %/main.o,$(call objs,services/$(1)/*.c))
 
 .SECONDEXPANSION:
 $(B)/unit/%_test: $(B)/obj/tests/unit/%_test.o $$(call service_objs,$$(patsubst %/,%,$$(dir $$*))) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -ljpeg -lpng -lcmocka -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -ljpeg -lpng -lcmocka -o $@
+$(B)/integration/%_test: $(B)/obj/tests/integration/%_test.o $(B)/obj/tests/integration/redis_server.o $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
 $(B)/tools/%: $(B)/obj/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-.PHONY: unit-tests tools
-unit-tests: $(UNIT_TESTS)
-tools: $(TOOLS)
+.PHONY: tests
+tests: $(BINS) $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TOOLS)
 
-clean: ## remove build/ (downloads in the cache folder stay)
+# ---- what a person types
+STACK := python3 deploy/local/stack.py
+.PHONY: demo up down status logs test lint docs bench install
+install:
+	@deploy/local/install.sh
+demo: install ## install what is missing, build, start the stack, label a picture
+	@$(STACK) fetch & fetch=$$!; $(MAKE) --no-print-directory -j2 all && wait $$fetch
+	@$(STACK) demo
+up: install ## start the stack on this machine
+	@$(STACK) fetch & fetch=$$!; $(MAKE) --no-print-directory -j2 all && wait $$fetch
+	@$(STACK) up
+down: ## stop it; its data stays
+	@$(STACK) down
+status: ## what is running
+	@$(STACK) status
+logs: ## what the services say; SERVICE=name for one
+	@$(STACK) logs $(SERVICE)
+test: ## everything that CI runs
+	@deploy/local/install.sh --test
+	@python3 tests/run.py
+lint: ## the checks of source text and compilers only
+	@python3 tests/run.py lint
+bench: all ## CPU per request against a bare server, in one run
+	@python3 tests/bench/gateway.py
+docs: all ## write deploy/CONFIG.md and deploy/env.example from the programs' tables
+	@tests/lint/docs.sh write
+clean: ## remove build/; downloads in the cache folder stay
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
