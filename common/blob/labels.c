@@ -78,8 +78,8 @@ static bool is_known(const struct reading *r, struct str name)
 static enum err read_label(struct reading *r, struct buf *row, struct json label, bool *full)
 {
     static const struct str before_name = S("{\"label\":");
-    struct str digits;
-    double confidence;
+    struct str digits = STR_NONE;
+    double confidence = 0;
     if (label.type != JSON_OBJECT)
         return errbuf_set(r->eb, ERR_INVAL, "Labels[%zu]: expected an object, not %s", r->nth,
                           json_type_name(label.type));
@@ -139,7 +139,8 @@ enum err labels_from_rekognition(struct buf *out, struct str answer, int64_t max
                                  double min_confidence, char model_version[LABELS_VERSION_BYTES],
                                  struct errbuf *eb)
 {
-    struct reading r = { .array = BUF_INIT(LABELS_BYTES), .min_confidence = min_confidence,
+    struct reading r = { .array = BUF_INIT(LABELS_BYTES),
+                         .min_confidence = min_confidence,
                          .eb = eb };
     struct json root, labels;
     model_version[0] = '\0';

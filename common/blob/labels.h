@@ -15,11 +15,11 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define LABELS_MAX 1000U         /* labels looked at; the service sends no more */
-#define LABELS_NAME_BYTES 256U   /* a longer name is refused */
-#define LABELS_PARENTS_MAX 64U   /* further parents of a label are left out */
-#define LABELS_BYTES 65536U      /* of the array; it ends before the label that does not fit */
-#define LABELS_VERSION_BYTES 32U /* of the model version, with its NUL */
+#define LABELS_MAX           1000U  /* labels looked at; the service sends no more */
+#define LABELS_NAME_BYTES    256U   /* a longer name is refused */
+#define LABELS_PARENTS_MAX   64U    /* further parents of a label are left out */
+#define LABELS_BYTES         65536U /* of the array; it ends before the label that does not fit */
+#define LABELS_VERSION_BYTES 32U    /* of the model version, with its NUL */
 
 /* Appends [{"label":"Car","confidence":98.95704650878906,"parents":["Vehicle"]}, …]: at most
  * max_labels, none below min_confidence, each name once (the first one stays).
