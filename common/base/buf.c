@@ -39,7 +39,7 @@ struct str buf_str(const struct buf *b)
 
 char *buf_reserve(struct buf *b, size_t n)
 {
-    if (b->failed || n > b->cap - b->n) {
+    if (b->failed || n > b->cap - b->n || n >= SIZE_MAX - b->n) {
         b->failed = true;
         return NULL;
     }
@@ -48,7 +48,7 @@ char *buf_reserve(struct buf *b, size_t n)
         size_t room = b->room < 128 ? 128 : b->room * 2;
         if (room < need)
             room = need;
-        if (room > b->cap + 1)
+        if (room - 1 > b->cap)
             room = b->cap + 1;
         char *p = realloc(b->p, room);
         if (p == NULL) {
@@ -126,7 +126,7 @@ void buf_json(struct buf *b, struct str s)
             i += len;
             continue;
         }
-        buf_put(b, (struct str){ s.p + from, i - from });
+        buf_put(b, str_head(str_from(s, from), i - from));
         if (c == '"' || c == '\\')
             buf_printf(b, "\\%c", c);
         else if (c == '\n')
@@ -137,6 +137,6 @@ void buf_json(struct buf *b, struct str s)
             buf_puts(b, "\\ufffd");
         from = ++i;
     }
-    buf_put(b, (struct str){ s.p + from, s.n - from });
+    buf_put(b, str_from(s, from));
     buf_putc(b, '"');
 }

@@ -23,6 +23,7 @@ typedef struct {
 mono_t mono_now(void);
 wall_t wall_now(void);
 
+/* Saturates: INT64_MAX ms from now is never. */
 mono_t mono_after_ms(mono_t t, int64_t ms);
 /* Milliseconds from `now` until t, rounded up; 0 when t is past. */
 int64_t mono_until_ms(mono_t now, mono_t t);
@@ -31,9 +32,10 @@ int64_t mono_since_us(mono_t now, mono_t earlier);
 #define CLOCK_RFC3339_LEN 24 /* 2026-11-21T02:48:27.123Z */
 #define CLOCK_AMZ_LEN 16     /* 20261121T024827Z */
 
-/* dst gets LEN characters and a NUL. */
+/* dst gets LEN characters and a NUL.  Before 1970 and after 9999 the nearest end is written. */
 void wall_to_rfc3339(wall_t t, char dst[CLOCK_RFC3339_LEN + 1]);
 void wall_to_amz(wall_t t, char dst[CLOCK_AMZ_LEN + 1]);
+/* ERR_INVAL also for a day or second that does not exist; *out is then left alone. */
 MUSTUSE enum err wall_from_amz(struct str s, wall_t *out);
 
 #endif

@@ -22,11 +22,19 @@ static struct str lookup(char *const *environment, struct str name)
     return STR_NONE;
 }
 
+/* One line stays one line, and a terminal is not driven by a value. */
+static void put_shown(struct buf *problems, struct str s)
+{
+    for (size_t i = 0; i < s.n && i < 64; i++)
+        buf_putc(problems, (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? '?' : s.p[i]);
+}
+
 static void problem(struct buf *problems, const struct conf_key *k, struct str got,
                     const char *want)
 {
-    struct str shown = (k->flags & CONF_SECRET) != 0 ? S("<secret>") : str_head(got, 64);
-    buf_printf(problems, "%s: got '" STR_FMT "', want %s\n", k->name, STR_ARG(shown), want);
+    buf_printf(problems, "%s: got '", k->name);
+    put_shown(problems, (k->flags & CONF_SECRET) != 0 ? S("<secret>") : got);
+    buf_printf(problems, "', want %s\n", want);
 }
 
 static enum err read_number(const struct conf_key *k, struct str value, int64_t *out)
@@ -182,7 +190,8 @@ static void refuse_unknown(const struct conf_group *groups, size_t n, char *cons
             is_known(name, groups, n))
             continue;
         const char *near = nearest(name, groups, n);
-        buf_printf(problems, STR_FMT ": unknown variable%s%s%s\n", STR_ARG(str_head(name, 64)),
+        put_shown(problems, name);
+        buf_printf(problems, ": unknown variable%s%s%s\n",
                    near != NULL ? "; did you mean " : "; see --config-help",
                    near != NULL ? near : "", near != NULL ? "?" : "");
     }
@@ -203,7 +212,7 @@ enum err conf_load(void *conf, const struct conf_group *groups, size_t n, char *
                 buf_printf(problems, "%s: not set; %s\n", k->name, k->doc);
         }
     refuse_unknown(groups, n, environment, problems);
-    return problems->n > 0 ? ERR_CONFIG : ERR_OK;
+    return problems->n > 0 || buf_failed(problems) ? ERR_CONFIG : ERR_OK;
 }
 
 void conf_fini(void *conf, const struct conf_group *groups, size_t n)

@@ -46,23 +46,22 @@ enum err enc_base64_decode(struct buf *out, struct str text)
     size_t pad = 0;
     while (pad < 2 && pad < text.n && text.p[text.n - 1 - pad] == '=')
         pad++;
-    char *at = buf_reserve(out, text.n / 4 * 3);
+    char *at = buf_reserve(out, text.n / 4 * 3 - pad);
     if (at == NULL)
         return ERR_TOOBIG;
     size_t n = 0, significant = text.n - pad;
     uint32_t bits = 0;
-    for (size_t i = 0; i < significant; i++) {
+    bool good = true;
+    for (size_t i = 0; i < significant && good; i++) {
         int v = base64_value(text.p[i]);
-        if (v < 0)
-            return ERR_INVAL;
-        bits = bits << 6 | (uint32_t)v;
+        good = v >= 0;
+        bits = bits << 6 | ((uint32_t)v & 63);
         if (i % 4 != 0)
             at[n++] = (char)(bits >> (6 - 2 * (i % 4)) & 0xff);
     }
-    if ((pad == 1 && (bits & 3) != 0) || (pad == 2 && (bits & 15) != 0))
-        return ERR_INVAL;
-    buf_grew(out, n);
-    return ERR_OK;
+    good = good && (bits & (pad == 2 ? 15U : pad == 1 ? 3U : 0U)) == 0;
+    buf_grew(out, good ? n : 0); /* 0: only puts back the NUL that was written over */
+    return good ? ERR_OK : ERR_INVAL;
 }
 
 static bool is_unreserved(char c)
@@ -74,23 +73,17 @@ static bool is_unreserved(char c)
 void enc_percent(struct buf *out, struct str raw, bool keep_slash)
 {
     static const char digits[] = "0123456789ABCDEF";
-    char *at = raw.n > SIZE_MAX / 3 ? NULL : buf_reserve(out, raw.n * 3);
-    if (at == NULL) {
-        out->failed = true;
-        return;
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < raw.n; i++) {
+    size_t from = 0;
+    for (size_t i = 0; i < raw.n && !out->failed; i++) {
         unsigned char c = (unsigned char)raw.p[i];
-        if (is_unreserved((char)c) || (c == '/' && keep_slash)) {
-            at[n++] = (char)c;
-        } else {
-            at[n++] = '%';
-            at[n++] = digits[c >> 4];
-            at[n++] = digits[c & 15];
-        }
+        if (is_unreserved((char)c) || (c == '/' && keep_slash))
+            continue;
+        char escape[] = { '%', digits[c >> 4], digits[c & 15] };
+        buf_put(out, str_head(str_from(raw, from), i - from));
+        buf_put(out, (struct str){ escape, sizeof escape });
+        from = i + 1;
     }
-    buf_grew(out, n);
+    buf_put(out, str_from(raw, from));
 }
 
 static int hex_value(char c)

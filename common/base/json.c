@@ -118,14 +118,18 @@ static enum err scan_string(struct scan *s)
     if (!take(s, '"'))
         return bad(s, "a string");
     while (s->at < s->text.n) {
-        struct str rest = str_from(s->text, s->at);
-        unsigned char c = (unsigned char)rest.p[0];
-        uint32_t point;
-        size_t len = c == '\\' ? read_escape(rest, &point) : c < 0x20 ? 0 : enc_utf8_len(rest);
+        unsigned char c = (unsigned char)s->text.p[s->at];
         if (c == '"') {
             s->at++;
             return ERR_OK;
         }
+        if (c >= 0x20 && c < 0x80 && c != '\\') {
+            s->at++;
+            continue;
+        }
+        struct str rest = str_from(s->text, s->at);
+        uint32_t point;
+        size_t len = c == '\\' ? read_escape(rest, &point) : c < 0x20 ? 0 : enc_utf8_len(rest);
         if (len == 0)
             return bad(s, c == '\\' ? "a valid escape" : "UTF-8 without control characters");
         s->at += len;
@@ -335,9 +339,15 @@ bool json_is(struct json v, struct str s)
 void json_text(struct buf *out, struct json v)
 {
     struct str rest = v.type == JSON_STRING ? inside(v) : STR_NONE;
-    char utf8[4];
-    while (rest.n > 0)
-        buf_put(out, (struct str){ utf8, next_char(&rest, utf8) });
+    while (rest.n > 0 && !buf_failed(out)) {
+        ptrdiff_t escape = str_find(rest, '\\');
+        size_t plain = escape < 0 ? rest.n : (size_t)escape;
+        buf_put(out, str_head(rest, plain));
+        rest = str_from(rest, plain);
+        char utf8[4];
+        if (rest.n > 0)
+            buf_put(out, (struct str){ utf8, next_char(&rest, utf8) });
+    }
 }
 
 enum err json_copy(char *dst, size_t cap, struct json v)

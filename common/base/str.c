@@ -1,7 +1,6 @@
 #include "base/str.h"
 
 #include <string.h>
-#include <strings.h>
 
 struct str str_of(const char *cstr)
 {
@@ -13,9 +12,20 @@ bool str_eq(struct str a, struct str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+static int lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+/* Not strncasecmp(): that one stops at a NUL and asks the locale. */
 bool str_eq_nocase(struct str a, struct str b)
 {
-    return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++)
+        if (lower(a.p[i]) != lower(b.p[i]))
+            return false;
+    return true;
 }
 
 int str_cmp(struct str a, struct str b)
@@ -117,9 +127,9 @@ enum err str_to_i64(struct str s, int64_t *out)
     enum err e = str_to_u64(negative ? str_from(s, 1) : s, &v);
     if (e != ERR_OK)
         return e;
-    if (v > (uint64_t)INT64_MAX)
+    if (v > (uint64_t)INT64_MAX + negative)
         return ERR_RANGE;
-    *out = negative ? -(int64_t)v : (int64_t)v;
+    *out = (int64_t)(negative ? 0 - v : v);
     return ERR_OK;
 }
 
