@@ -1,7 +1,11 @@
 /* url.h - http and https URLs, parsed strictly.  Pure.
  *
- * Source   RFC 3986; what callers may send is narrower: no user-info, no fragment, no blanks
- *          or control characters, a host that is a DNS name or an address literal.
+ * A host is a DNS name (one label is fine, '_' too), four decimal parts, or an IPv6 address in
+ * brackets without zone.  Refused: user-info, fragments, blanks, control characters, backslash,
+ * bytes past ASCII, escapes and empty labels in the host (so no dot at its end), and every other
+ * spelling of a number (0x7f.1, 2130706433, 127.1, 0177.0.0.1), which resolvers read as an address.
+ *
+ * Source   RFC 3986; what callers may send is narrower.  WHATWG URL, "ends in a number checker".
  */
 #ifndef NET_URL_H
 #define NET_URL_H
@@ -24,7 +28,8 @@ struct url { /* views into the parsed text */
     struct str query;  /* after '?', or STR_NONE */
 };
 
-/* ERR_INVAL, ERR_TOOBIG: eb says what is wrong with which part, never echoing the URL. */
+/* ERR_INVAL, ERR_TOOBIG: eb says what is wrong with which part, never echoing the URL; *out is
+ * then zeroed. */
 MUSTUSE enum err url_parse(struct url *out, struct str text, struct errbuf *eb);
 
 /* For configuration: scheme, host and port only (a lone "/" path is fine). */
