@@ -69,6 +69,8 @@ static enum err read_key(struct s3event *out, const struct found *f, struct errb
         e = errbuf_set(eb, ERR_TOOBIG, "the object's key is longer than %u bytes", S3EVENT_KEY_MAX);
     else if (e != ERR_OK)
         (void)errbuf_set(eb, e, "the object's key has a broken percent escape");
+    else if (key.n == 0)
+        e = errbuf_set(eb, ERR_INVAL, "the object's key is empty");
     else if (str_copy(out->key, sizeof out->key, buf_str(&key)) != ERR_OK)
         e = errbuf_set(eb, ERR_INVAL, "the object's key holds a NUL");
     struct str rest = buf_str(&key);

@@ -23,11 +23,11 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#define S3EVENT_MAX_BYTES (1U << 20)
+#define S3EVENT_MAX_BYTES   (1U << 20)
 #define S3EVENT_RECORDS_MAX 1000U
-#define S3EVENT_BUCKET_MAX 255U
-#define S3EVENT_KEY_MAX 1024U
-#define S3EVENT_ETAG_MAX 127U
+#define S3EVENT_BUCKET_MAX  255U
+#define S3EVENT_KEY_MAX     1024U
+#define S3EVENT_ETAG_MAX    127U
 
 struct s3event {
     char bucket[S3EVENT_BUCKET_MAX + 1];
