@@ -69,7 +69,10 @@ void wall_to_amz(wall_t t, char dst[CLOCK_AMZ_LEN + 1])
 
 enum err wall_from_amz(struct str s, wall_t *out)
 {
-    static const char shape[] = "dddddddd" "T" "dddddd" "Z";
+    static const char shape[] = "dddddddd"
+                                "T"
+                                "dddddd"
+                                "Z";
     if (s.n != CLOCK_AMZ_LEN)
         return ERR_INVAL;
     int digit[CLOCK_AMZ_LEN] = { 0 };
@@ -80,8 +83,12 @@ enum err wall_from_amz(struct str s, wall_t *out)
         digit[i] = s.p[i] - '0';
     }
 #define TWO(i) (digit[i] * 10 + digit[(i) + 1])
-    struct tm tm = { .tm_year = TWO(0) * 100 + TWO(2) - 1900, .tm_mon = TWO(4) - 1,
-                     .tm_mday = TWO(6), .tm_hour = TWO(9), .tm_min = TWO(11), .tm_sec = TWO(13) };
+    struct tm tm = { .tm_year = TWO(0) * 100 + TWO(2) - 1900,
+                     .tm_mon = TWO(4) - 1,
+                     .tm_mday = TWO(6),
+                     .tm_hour = TWO(9),
+                     .tm_min = TWO(11),
+                     .tm_sec = TWO(13) };
 #undef TWO
     if (tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
         tm.tm_min > 59 || tm.tm_sec > 59)

@@ -30,7 +30,7 @@ int64_t mono_until_ms(mono_t now, mono_t t);
 int64_t mono_since_us(mono_t now, mono_t earlier);
 
 #define CLOCK_RFC3339_LEN 24 /* 2026-11-21T02:48:27.123Z */
-#define CLOCK_AMZ_LEN 16     /* 20261121T024827Z */
+#define CLOCK_AMZ_LEN     16 /* 20261121T024827Z */
 
 /* dst gets LEN characters and a NUL.  Before 1970 and after 9999 the nearest end is written. */
 void wall_to_rfc3339(wall_t t, char dst[CLOCK_RFC3339_LEN + 1]);

@@ -56,8 +56,9 @@ static void put_number(struct buf *out, enum conf_type type, int64_t v)
         int64_t factor;
         const char *suffix;
     } units[] = {
-        { CONF_MS, 86400000, "d" },     { CONF_MS, 3600000, "h" },      { CONF_MS, 60000, "m" },
-        { CONF_MS, 1000, "s" },         { CONF_MS, 1, "ms" },           { CONF_BYTES, 1 << 30, "GiB" },
+        { CONF_MS, 86400000, "d" },     { CONF_MS, 3600000, "h" },
+        { CONF_MS, 60000, "m" },        { CONF_MS, 1000, "s" },
+        { CONF_MS, 1, "ms" },           { CONF_BYTES, 1 << 30, "GiB" },
         { CONF_BYTES, 1 << 20, "MiB" }, { CONF_BYTES, 1 << 10, "KiB" },
     };
     for (size_t i = 0; i < N_OF(units); i++)
@@ -242,16 +243,23 @@ static void manual_key(struct buf *out, const struct conf_key *k, enum conf_form
     switch (as) {
     case CONF_AS_TEXT:
         buf_printf(out, "  %s\n      %s\n      %s%s%s\n", k->name, k->doc, want.p,
-                   required ? "; required" : "; default ", required ? "" : def[0] ? def : "empty");
+                   required ? "; required" : "; default ",
+                   required ? ""
+                   : def[0] ? def
+                            : "empty");
         break;
     case CONF_AS_MD:
         buf_printf(out, "| `%s` | %s%s%s | %s | ", k->name, def[0] ? "`" : "",
-                   required ? "**required**" : def[0] ? def : "empty", def[0] ? "`" : "", k->doc);
+                   required ? "**required**"
+                   : def[0] ? def
+                            : "empty",
+                   def[0] ? "`" : "", k->doc);
         put_escaped(out, buf_str(&want));
         buf_puts(out, " |\n");
         break;
     case CONF_AS_ENV:
-        buf_printf(out, "# %s\n# %s\n%s%s=%s\n\n", k->doc, want.p, required ? "" : "#", k->name, def);
+        buf_printf(out, "# %s\n# %s\n%s%s=%s\n\n", k->doc, want.p, required ? "" : "#", k->name,
+                   def);
         break;
     }
     buf_fini(&want);
@@ -261,8 +269,10 @@ void conf_manual(struct buf *out, const struct conf_group *groups, size_t n, enu
 {
     for (size_t g = 0; g < n; g++) {
         if (as == CONF_AS_MD)
-            buf_printf(out, "\n### %s\n\n| variable | default | what it means | value |\n|---|---|---|---|\n",
-                       groups[g].title);
+            buf_printf(
+                out,
+                "\n### %s\n\n| variable | default | what it means | value |\n|---|---|---|---|\n",
+                groups[g].title);
         else
             buf_printf(out, "%s%s\n\n", as == CONF_AS_ENV ? "## " : "", groups[g].title);
         for (size_t i = 0; i < groups[g].n; i++)

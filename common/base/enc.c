@@ -66,8 +66,8 @@ enum err enc_base64_decode(struct buf *out, struct str text)
 
 static bool is_unreserved(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '.' || c == '_' || c == '~';
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 void enc_percent(struct buf *out, struct str raw, bool keep_slash)
@@ -121,9 +121,10 @@ size_t enc_utf8_len(struct str s)
     const unsigned char *p = (const unsigned char *)s.p;
     if (p[0] < 0x80)
         return 1;
-    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3
-                 : p[0] >= 0xf0 && p[0] <= 0xf4                           ? 4
-                                                                          : 0;
+    size_t len = p[0] >= 0xc2 && p[0] <= 0xdf   ? 2
+                 : (p[0] & 0xf0) == 0xe0        ? 3
+                 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                                : 0;
     if (len == 0 || s.n < len)
         return 0;
     for (size_t i = 1; i < len; i++)

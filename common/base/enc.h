@@ -31,7 +31,7 @@ MUSTUSE enum err enc_percent_decode(struct buf *out, struct str text, bool plus_
  * (overlong, surrogate, truncated, past U+10FFFF, or s is empty). */
 size_t enc_utf8_len(struct str s);
 
-#define SHA256_LEN 32
+#define SHA256_LEN     32
 #define SHA256_HEX_LEN 64
 
 void sha256(unsigned char out[SHA256_LEN], struct str data);

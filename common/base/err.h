@@ -6,21 +6,21 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
-#define MUSTUSE __attribute__((warn_unused_result))
+#define MUSTUSE                 __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
-#define N_OF(a) (sizeof(a) / sizeof((a)[0]))
+#define N_OF(a)                 (sizeof(a) / sizeof((a)[0]))
 
 #define ERR_LIST(X)                                                                                \
     X(OK, "ok")                                                                                    \
-    X(INVAL, "invalid")         /* their input is wrong; repeating it will not help */             \
+    X(INVAL, "invalid") /* their input is wrong; repeating it will not help */                     \
     X(RANGE, "out of range")                                                                       \
-    X(TOOBIG, "too big")        /* a named limit was met */                                        \
-    X(MISSING, "missing")       /* the thing does not exist */                                     \
-    X(CONFLICT, "conflict")     /* somebody else was faster; look again */                         \
-    X(FULL, "full")             /* a queue or a quota is used up; later */                         \
-    X(TIMEOUT, "timed out")     /* unknown: it may have happened */                                \
-    X(IO, "connection failed")  /* it did not happen, or the peer is gone */                       \
-    X(REMOTE, "refused")        /* the peer answered with an error */                              \
+    X(TOOBIG, "too big")       /* a named limit was met */                                         \
+    X(MISSING, "missing")      /* the thing does not exist */                                      \
+    X(CONFLICT, "conflict")    /* somebody else was faster; look again */                          \
+    X(FULL, "full")            /* a queue or a quota is used up; later */                          \
+    X(TIMEOUT, "timed out")    /* unknown: it may have happened */                                 \
+    X(IO, "connection failed") /* it did not happen, or the peer is gone */                        \
+    X(REMOTE, "refused")       /* the peer answered with an error */                               \
     X(DENIED, "not allowed")                                                                       \
     X(CLOSED, "closed")                                                                            \
     X(CONFIG, "configuration")

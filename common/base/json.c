@@ -75,7 +75,7 @@ static int hex4(struct str s)
         return -1;
     for (size_t i = 0; i < 4; i++) {
         char c = s.p[i];
-        int d = is_digit(c)              ? c - '0'
+        int d = is_digit(c)            ? c - '0'
                 : c >= 'a' && c <= 'f' ? c - 'a' + 10
                 : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                        : -1;

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#define LINE_MAX_BYTES 8192U
+#define LINE_MAX_BYTES  8192U
 #define VALUE_MAX_BYTES 1024U
 
 static struct {
@@ -44,13 +44,16 @@ void log_write(enum log_level level, const char *src, int line_no, const char *e
     char ts[CLOCK_RFC3339_LEN + 1];
     wall_to_rfc3339(wall_now(), ts);
     struct buf line = BUF_INIT(LINE_MAX_BYTES);
-    buf_printf(&line, "{\"ts\":\"%s\",\"level\":\"%s\",\"service\":\"%s\",\"event\":\"%s\",\"src\":\"%s:%d\"",
-               ts, levels[level], sink.service, event, base == NULL ? src : base + 1, line_no);
+    buf_printf(
+        &line,
+        "{\"ts\":\"%s\",\"level\":\"%s\",\"service\":\"%s\",\"event\":\"%s\",\"src\":\"%s:%d\"", ts,
+        levels[level], sink.service, event, base == NULL ? src : base + 1, line_no);
     for (size_t i = 0; i < n; i++)
         put_field(&line, &fields[i]);
     buf_puts(&line, "}\n");
-    struct str out = buf_failed(&line) ? S("{\"level\":\"error\",\"event\":\"log.line_too_long\"}\n")
-                                       : buf_str(&line);
+    struct str out = buf_failed(&line)
+                         ? S("{\"level\":\"error\",\"event\":\"log.line_too_long\"}\n")
+                         : buf_str(&line);
     /* A full disk or a closed pipe must not stop the service: the line is dropped. */
     ssize_t written = write(STDOUT_FILENO, out.p, out.n);
     (void)written;

@@ -159,7 +159,7 @@ static enum err read_with_unit(struct str s, const struct unit *units, size_t n,
 enum err str_to_ms(struct str s, int64_t *out_ms)
 {
     static const struct unit units[] = {
-        { { "ms", 2 }, 1 },      { { "s", 1 }, 1000 },      { { "m", 1 }, 60000 },
+        { { "ms", 2 }, 1 },      { { "s", 1 }, 1000 },     { { "m", 1 }, 60000 },
         { { "h", 1 }, 3600000 }, { { "d", 1 }, 86400000 },
     };
     if (str_eq(s, S("0"))) {
@@ -171,8 +171,9 @@ enum err str_to_ms(struct str s, int64_t *out_ms)
 
 enum err str_to_bytes(struct str s, int64_t *out)
 {
-    static const struct unit units[] = {
-        { { "KiB", 3 }, 1024 }, { { "MiB", 3 }, 1 << 20 }, { { "GiB", 3 }, 1 << 30 }, { { "", 0 }, 1 }
-    };
+    static const struct unit units[] = { { { "KiB", 3 }, 1024 },
+                                         { { "MiB", 3 }, 1 << 20 },
+                                         { { "GiB", 3 }, 1 << 30 },
+                                         { { "", 0 }, 1 } };
     return read_with_unit(s, units, N_OF(units), out);
 }

@@ -18,8 +18,8 @@ struct str {
 };
 
 #define S(literal) ((struct str){ "" literal, sizeof(literal) - 1 })
-#define STR_NONE ((struct str){ NULL, 0 })
-#define STR_FMT "%.*s"
+#define STR_NONE   ((struct str){ NULL, 0 })
+#define STR_FMT    "%.*s"
 #define STR_ARG(s) (int)(s).n, (s).p == NULL ? "" : (s).p
 
 struct str str_of(const char *cstr); /* NULL gives STR_NONE */

@@ -39,14 +39,47 @@ static const struct {
     const char *const *words; /* of a WORD */
     int n_words;
 } fields[] = {
-#define T(f) { #f, TEXT, offsetof(struct blob, f), sizeof(((struct blob *)0)->f), NULL, 0 }
-#define N(f) { #f, NUMBER, offsetof(struct blob, f), 0, NULL, 0 }
-#define W(f, names) { #f, WORD, offsetof(struct blob, f), 0, names, N_OF(names) }
-    T(id), T(owner), W(phase, phase_names), W(result, result_names), W(delivery, delivery_names),
-    N(seq), N(gen), N(starts), N(handoffs), N(tries), N(attempts), N(created_ms), N(updated_ms),
-    N(window_ms), N(looked_late), N(size), N(width), N(height), N(max_labels), N(min_confidence),
-    T(object_key), T(etag), T(content_type), T(callback_url), T(code), T(detail), T(model),
-    T(traceparent), N(has_labels),
+#define T(f)                                                                                       \
+    {                                                                                              \
+#f, TEXT, offsetof(struct blob, f), sizeof(((struct blob *)0)->f), NULL, 0                 \
+    }
+#define N(f)                                                                                       \
+    {                                                                                              \
+#f, NUMBER, offsetof(struct blob, f), 0, NULL, 0                                           \
+    }
+#define W(f, names)                                                                                \
+    {                                                                                              \
+#f, WORD, offsetof(struct blob, f), 0, names, N_OF(names)                                  \
+    }
+    T(id),
+    T(owner),
+    W(phase, phase_names),
+    W(result, result_names),
+    W(delivery, delivery_names),
+    N(seq),
+    N(gen),
+    N(starts),
+    N(handoffs),
+    N(tries),
+    N(attempts),
+    N(created_ms),
+    N(updated_ms),
+    N(window_ms),
+    N(looked_late),
+    N(size),
+    N(width),
+    N(height),
+    N(max_labels),
+    N(min_confidence),
+    T(object_key),
+    T(etag),
+    T(content_type),
+    T(callback_url),
+    T(code),
+    T(detail),
+    T(model),
+    T(traceparent),
+    N(has_labels),
 #undef T
 #undef N
 #undef W

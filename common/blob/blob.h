@@ -15,8 +15,8 @@
 #include "base/rand.h"
 #include "base/str.h"
 
-#define BLOB_URL_MAX 2048U
-#define BLOB_KEY_MAX 1024U
+#define BLOB_URL_MAX    2048U
+#define BLOB_KEY_MAX    1024U
 #define BLOB_FIELDS_MAX 32U
 
 /* One phase is active at a time; what its timer means is in life.h. */
@@ -72,16 +72,16 @@ struct blob {
     int64_t looked_late;            /* 1: the late look for a slow upload was taken */
     int64_t size, width, height;    /* bytes, pixels; 0: not known */
     int64_t max_labels;
-    int64_t min_confidence;      /* percent */
+    int64_t min_confidence; /* percent */
     char object_key[BLOB_KEY_MAX + 1];
-    char etag[130];              /* pinned when the upload was seen */
-    char content_type[64];       /* sniffed */
+    char etag[130];                      /* pinned when the upload was seen */
+    char content_type[64];               /* sniffed */
     char callback_url[BLOB_URL_MAX + 1]; /* empty: none */
-    char code[48];               /* why it failed: a stable word */
-    char detail[192];            /* and one sentence */
-    char model[48];              /* label model version */
-    char traceparent[56];        /* W3C trace context of the creating request */
-    int64_t has_labels;          /* 1: labels of some generation are stored */
+    char code[48];                       /* why it failed: a stable word */
+    char detail[192];                    /* and one sentence */
+    char model[48];                      /* label model version */
+    char traceparent[56];                /* W3C trace context of the creating request */
+    int64_t has_labels;                  /* 1: labels of some generation are stored */
 };
 
 const char *phase_name(enum blob_phase p);

@@ -13,7 +13,7 @@
 #include "blob/blob.h"
 #include "blob/life.h"
 
-#define EVENT_MAX_BYTES 2048U
+#define EVENT_MAX_BYTES    2048U
 #define EVENT_WORK_VERSION 1
 
 void event_put_transition(struct buf *out, const struct life_step *step, const char *source,

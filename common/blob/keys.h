@@ -11,19 +11,19 @@
 
 #include "base/str.h"
 
-#define TOPIC_UPLOADS "labelwire.uploads"
+#define TOPIC_UPLOADS   "labelwire.uploads"
 #define TOPIC_RECOGNIZE "labelwire.recognize"
-#define TOPIC_DELIVER "labelwire.deliver"
-#define TOPIC_EVENTS "labelwire.events"
-#define TOPIC_DEAD "labelwire.dead"
+#define TOPIC_DELIVER   "labelwire.deliver"
+#define TOPIC_EVENTS    "labelwire.events"
+#define TOPIC_DEAD      "labelwire.dead"
 
-#define GROUP_WATCHER "labelwire-upload-watcher"
+#define GROUP_WATCHER    "labelwire-upload-watcher"
 #define GROUP_RECOGNIZER "labelwire-recognizer"
 #define GROUP_DISPATCHER "labelwire-callback-dispatcher"
 
 #define OBJECT_PREFIX "blobs/" /* + id: the objects that upload URLs are for */
 
-#define KEY_MAX 80U
+#define KEY_MAX  80U
 #define KEY_META "lw:meta"
 
 struct key {

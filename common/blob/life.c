@@ -4,15 +4,15 @@
 
 #define SECOND_MS INT64_C(1000)
 #define MINUTE_MS (60 * SECOND_MS)
-#define HOUR_MS (60 * MINUTE_MS)
+#define HOUR_MS   (60 * MINUTE_MS)
 
-#define HANDOFF_MS HOUR_MS /* Kafka keeps messages: a backlog must not be flooded with repeats */
-#define HANDOFF_MAX_MS (24 * HOUR_MS)
-#define LATE_LOOK_MS (10 * MINUTE_MS)
-#define REST_MS SECOND_MS
-#define REST_MAX_MS (15 * MINUTE_MS)
-#define PARK_MS (5 * MINUTE_MS)
-#define ERASE_RETRY_MS MINUTE_MS
+#define HANDOFF_MS         HOUR_MS /* Kafka keeps messages: a backlog must not be flooded with repeats */
+#define HANDOFF_MAX_MS     (24 * HOUR_MS)
+#define LATE_LOOK_MS       (10 * MINUTE_MS)
+#define REST_MS            SECOND_MS
+#define REST_MAX_MS        (15 * MINUTE_MS)
+#define PARK_MS            (5 * MINUTE_MS)
+#define ERASE_RETRY_MS     MINUTE_MS
 #define ANONYMOUS_ATTEMPTS 3
 
 const struct conf_key life_conf_keys[] = {
@@ -20,16 +20,16 @@ const struct conf_key life_conf_keys[] = {
       .min = 0, .max = HOUR_MS,
       .doc = "How long after the upload URL's end the bucket is looked at before the upload "
              "counts as timed out." },
-    { "LW_RECOGNIZE_LEASE", CONF_MS, offsetof(struct life_policy, recognize_lease_ms),
-      .def = "60s", .min = SECOND_MS, .max = HOUR_MS,
+    { "LW_RECOGNIZE_LEASE", CONF_MS, offsetof(struct life_policy, recognize_lease_ms), .def = "60s",
+      .min = SECOND_MS, .max = HOUR_MS,
       .doc = "After this long without a word from its recognizer a blob is given to another; "
              "longer than the download and LW_REKOGNITION_TIMEOUT together." },
     { "LW_RECOGNIZE_TRIES", CONF_INT, offsetof(struct life_policy, recognize_tries), .def = "12",
       .min = 1, .max = 1000,
       .doc = "Attempts at recognizing a blob when S3 or Rekognition fail for a while, before it "
              "ends as unexpected-error; the pauses between them grow from 1 s to 15 min." },
-    { "LW_CALLBACK_ATTEMPTS", CONF_INT, offsetof(struct life_policy, callback_attempts),
-      .def = "9", .min = 1, .max = 9,
+    { "LW_CALLBACK_ATTEMPTS", CONF_INT, offsetof(struct life_policy, callback_attempts), .def = "9",
+      .min = 1, .max = 9,
       .doc = "Delivery attempts for a callback: at once, then after 5 s, 30 s, 2 min, 10 min, "
              "30 min, 2 h, 5 h and 10 h, each with 20 % jitter.  Anonymous owners get at most "
              "3." },
@@ -98,8 +98,7 @@ static void copy(char *dst, size_t cap, struct str s)
 }
 #define COPY(array, s) copy((array), sizeof(array), (s))
 
-static void enter(struct life_step *out, enum blob_phase phase, int64_t delay_ms,
-                  const char *event)
+static void enter(struct life_step *out, enum blob_phase phase, int64_t delay_ms, const char *event)
 {
     out->changed = true;
     if (out->next.phase != phase)
@@ -142,8 +141,8 @@ static void finish(struct life_step *out, const struct life_policy *p, const cha
 static void conclude(struct life_step *out, const struct life_policy *p, const char *event)
 {
     struct blob *b = &out->next;
-    bool tell = b->callback_url[0] != '\0' &&
-                (b->result == RESULT_LABELS || p->callback_on_failure);
+    bool tell =
+        b->callback_url[0] != '\0' && (b->result == RESULT_LABELS || p->callback_on_failure);
     b->starts = 0;
     if (tell)
         deliver(out, event);
@@ -348,8 +347,8 @@ static void redeliver(const struct blob *b, struct life_step *out)
 
 bool life_wants_look(const struct blob *b)
 {
-    return b->phase == PHASE_AWAITING || (b->phase == PHASE_FINISHED &&
-                                          b->result == RESULT_TIMED_OUT && !b->looked_late);
+    return b->phase == PHASE_AWAITING ||
+           (b->phase == PHASE_FINISHED && b->result == RESULT_TIMED_OUT && !b->looked_late);
 }
 
 void life_create(const struct blob *b, const struct life_policy *p, struct life_step *out)

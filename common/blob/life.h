@@ -33,7 +33,7 @@
 #include "blob/blob.h"
 
 #define LIFE_STARTS_MAX 5 /* this start without an end before it fails the blob */
-#define LIFE_NO_TIMER INT64_C(-1)
+#define LIFE_NO_TIMER   INT64_C(-1)
 
 struct life_policy { /* configuration of every service that moves blobs on */
     int64_t upload_grace_ms;
@@ -73,20 +73,20 @@ struct life_event {
     int64_t size, width, height;
     enum blob_result result;
     enum blob_delivery delivery;
-    bool gone;            /* the receiver answered 410: no further attempt */
+    bool gone;              /* the receiver answered 410: no further attempt */
     int64_t retry_after_ms; /* the peer's wish; honoured between once and twice the own delay */
 };
 
 enum life_says { /* what must be said with the transition; every one is also an event */
-    LIFE_SAYS_RECOGNIZE = 1,
-    LIFE_SAYS_DELIVER = 2,
+                 LIFE_SAYS_RECOGNIZE = 1,
+                 LIFE_SAYS_DELIVER = 2,
 };
 
 struct life_step {
-    bool changed;      /* false: the event does not apply here; the rest is unset */
-    bool erased;       /* the record and all that belongs to it go */
-    struct blob next;  /* seq grown by one */
-    int64_t delay_ms;  /* until the blob's timer is due, or LIFE_NO_TIMER when erased */
+    bool changed;     /* false: the event does not apply here; the rest is unset */
+    bool erased;      /* the record and all that belongs to it go */
+    struct blob next; /* seq grown by one */
+    int64_t delay_ms; /* until the blob's timer is due, or LIFE_NO_TIMER when erased */
     unsigned says;
     const char *event; /* name of the transition, e.g. "upload.seen" */
 };

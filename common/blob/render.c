@@ -38,7 +38,7 @@ static enum status of_delivery(const struct blob *b)
         break;
     }
     return b->phase == PHASE_FINISHED || b->phase == PHASE_ERASING ? STATUS_SUCCESS
-                                                                    : STATUS_IN_PROGRESS;
+                                                                   : STATUS_IN_PROGRESS;
 }
 
 enum status render_status(const struct blob *b)

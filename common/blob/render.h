@@ -11,17 +11,17 @@
 #define RENDER_MAX_BYTES (96U * 1024)
 
 enum status { /* exactly these ten, and "not-found" for what does not exist */
-    STATUS_WAITING_FOR_UPLOAD,
-    STATUS_IN_PROGRESS,
-    STATUS_SUCCESS,
-    STATUS_UPLOAD_TIMED_OUT,
-    STATUS_INVALID_BLOB,
-    STATUS_TOO_LARGE_BLOB,
-    STATUS_CALLBACK_FAILURE,
-    STATUS_CALLBACK_TIME_OUT,
-    STATUS_CALLBACK_CONNECTION,
-    STATUS_UNEXPECTED_ERROR,
-    STATUS_NOT_FOUND,
+              STATUS_WAITING_FOR_UPLOAD,
+              STATUS_IN_PROGRESS,
+              STATUS_SUCCESS,
+              STATUS_UPLOAD_TIMED_OUT,
+              STATUS_INVALID_BLOB,
+              STATUS_TOO_LARGE_BLOB,
+              STATUS_CALLBACK_FAILURE,
+              STATUS_CALLBACK_TIME_OUT,
+              STATUS_CALLBACK_CONNECTION,
+              STATUS_UNEXPECTED_ERROR,
+              STATUS_NOT_FOUND,
 };
 enum status render_status(const struct blob *b);
 const char *render_status_name(enum status s);

@@ -8,11 +8,11 @@
 #include "blob/render.h"
 #include "blob/script.h"
 
-#define SCHEMA S("1")
-#define SKEW_MAX_MS 2000
+#define SCHEMA         S("1")
+#define SKEW_MAX_MS    2000
 #define CHECK_EVERY_MS 1000
-#define RESUME_MS 200 /* between repeats while Redis is away */
-#define ROUNDS_MAX 8   /* of one repo_turn(): done() may submit what can go at once */
+#define RESUME_MS      200 /* between repeats while Redis is away */
+#define ROUNDS_MAX     8   /* of one repo_turn(): done() may submit what can go at once */
 
 const struct conf_key repo_conf_keys[] = {
     { "LW_SHARDS", CONF_INT, offsetof(struct repo_conf, shards), .def = "1", .min = 1,
@@ -109,10 +109,14 @@ static void op_fields(struct redis_op *op, const struct blob_field *fields, size
 
 #define READ_FIELDS 2 /* item of read.lua's answer where the record begins */
 
-/* Reads field, value, … from item `from` of an answer on. */
+/* Reads field, value, … from item `from` of an answer on.  b->id stays, whatever comes: what is
+ * said about a blob that is missing or unreadable names it. */
 static enum err read_record(struct blob *b, const struct redis_val *v, size_t from)
 {
+    char id[sizeof b->id];
+    memcpy(id, b->id, sizeof id);
     memset(b, 0, sizeof *b);
+    memcpy(b->id, id, sizeof id);
     for (size_t i = from; i + 1 < redis_len(v); i += 2) {
         struct str name = redis_text(redis_at(v, i));
         if (blob_set_field(b, name, redis_text(redis_at(v, i + 1))) != ERR_OK) {
@@ -253,6 +257,7 @@ void repo_apply(struct repo *r, struct repo_change *c)
 
 static enum err take_lookup(struct repo_lookup *l, enum err e, const struct redis_val *v)
 {
+    memcpy(l->b.id, l->id, sizeof l->b.id);
     if (e == ERR_OK)
         e = read_record(&l->b, v, READ_FIELDS);
     if (e == ERR_OK) {
@@ -347,11 +352,12 @@ enum err repo_create(struct repo *r, struct blob *b)
     op_fields(&a.op, fields, blob_fields(fields, &step.next, NULL));
     redis_await(r->redis, &a.op);
     buf_fini(&event);
-    *b = step.next;
     if (a.e == ERR_OK && a.n[0] < 0)
         a.e = ERR_FULL;
-    if (a.e == ERR_OK)
+    if (a.e == ERR_OK) {
+        *b = step.next;
         log_step(&step);
+    }
     return a.e;
 }
 

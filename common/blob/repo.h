@@ -26,7 +26,7 @@
 
 #define REPO_SHARDS_MAX 64U
 #define REPO_OUTBOX_MAX 200000U /* rows of a shard; past it, creating is refused */
-#define REPO_CLAIM_MAX 64U      /* timers claimed by one call */
+#define REPO_CLAIM_MAX  64U     /* timers claimed by one call */
 
 struct repo_conf {
     struct redis_conf redis;
@@ -62,7 +62,8 @@ int64_t repo_wait_ms(struct repo *r, mono_t now, int64_t at_most_ms);
  * than 2 s; eb says.  Other errors: Redis is not there now. */
 MUSTUSE enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb);
 
-/* Stores b as a new blob; sleeps.  ERR_FULL: the outbox is full.  *b becomes the record. */
+/* Stores b as a new blob; sleeps.  ERR_FULL: the outbox is full.  On ERR_OK *b becomes the
+ * record; else it stays as it is, and the call may be repeated with it. */
 MUSTUSE enum err repo_create(struct repo *r, struct blob *b);
 
 /* Reads record and labels (empty: none); sleeps. */

@@ -4,10 +4,11 @@
  *
  * Consumer: kafka_next() hands out messages while the windows have room; each is finished by
  * kafka_done() in any order, and the stored position follows the lowest unfinished one, so a
- * crash repeats at most a window and never skips.  When a window is full, draining stops (the
- * partition is not paused); kafka_more() says that messages wait although the fd is quiet.
+ * crash repeats at most a window and never skips.  When a window is full, draining stops; a
+ * partition that stays full for a second is paused, so that the others flow on, and resumed
+ * when its window is half empty.
  *
- * Thread   one per consumer and one per producer; a producer's sends come from one thread.
+ * Thread   one per consumer and one per producer; kafka_up() from any.
  * Errors   a broker that is down is not an error: the library reconnects, kafka_up() tells.
  * Source   librdkafka INTRODUCTION.md, "At-least-once processing"; KIP-98 (idempotence).
  */
@@ -27,12 +28,12 @@
 struct kafka_conf {
     char *brokers; /* "host:port,host:port" */
 };
-extern const struct conf_key kafka_conf_keys[];
-extern const size_t kafka_conf_n;
-extern struct metric_set kafka_metrics;
+extern const struct conf_key kafka_conf_keys[1];
+extern const struct metric_set kafka_metrics;
 
-/* Creates what is missing; an existing topic is fine.  For set-up programs; blocks until
- * deadline_ms.  ERR_TIMEOUT: no broker answered.  ERR_REMOTE: the broker refused; eb says. */
+/* Creates what is missing; an existing topic is fine.  For set-up programs; waits for a broker
+ * that is still starting, at most deadline_ms from now.
+ * ERR_TIMEOUT: no broker answered.  ERR_REMOTE: the broker refused; eb says. */
 struct kafka_topic {
     const char *name;
     int partitions;
@@ -45,8 +46,10 @@ MUSTUSE enum err kafka_create_topics(const struct kafka_conf *c, const struct ka
 struct kafka_producer;
 MUSTUSE enum err kafka_producer_open(struct kafka_producer **out, const struct kafka_conf *c,
                                      struct errbuf *eb);
-void kafka_producer_close(struct kafka_producer *p); /* does not wait; NULL is fine */
-/* Queues one message; key and value are copied.  ERR_FULL: flush first. */
+/* Drops what is not acknowledged yet.  NULL is fine. */
+void kafka_producer_close(struct kafka_producer *p);
+/* Queues one message; key (STR_NONE: none) and value are copied.
+ * ERR_FULL: flush first.  ERR_TOOBIG.  ERR_REMOTE: no such topic.  ERR_CLOSED: as below. */
 MUSTUSE enum err kafka_send(struct kafka_producer *p, const char *topic, struct str key,
                             struct str value, struct errbuf *eb);
 /* Waits until everything sent since the last flush is acknowledged.
@@ -70,19 +73,27 @@ struct kafka_msg {
     struct kafka_ticket ticket;
 };
 /* window: messages in flight for each partition, a power of two.  wake_fd (base/wake.h) is
- * signalled when messages arrive; the caller polls it.  group NULL: no group, all partitions,
- * from the end, nothing stored (for people who watch). */
+ * signalled when messages arrive and about once a second; the caller polls and drains it, and
+ * closes it after the consumer.
+ * group NULL: for those who watch.  No group, all partitions from the end, nothing stored, no
+ * window, kafka_done() not needed; a topic that does not exist yet is waited for. */
 MUSTUSE enum err kafka_consumer_open(struct kafka_consumer **out, const struct kafka_conf *c,
                                      const char *group, const char *topic, uint32_t window,
                                      int wake_fd, struct errbuf *eb);
-/* Stores and commits the position, leaves the group, frees.  NULL is fine. */
+/* Before the first kafka_next() of a consumer without a group: from the first message on. */
+void kafka_watch_from_start(struct kafka_consumer *c);
+/* Commits the position, leaves the group, frees; a few seconds at most.  NULL is fine. */
 void kafka_consumer_close(struct kafka_consumer *c);
-/* Also serves rebalances, so call it at least every few seconds even when busy.
- * False: nothing now (or no room). */
+/* Also serves rebalances and waits for the commit of a partition that goes away, so call it at
+ * least once a second even when busy.  False: nothing now, or no room. */
 bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out);
+/* kafka_next() would go on although the fd is quiet: take more, if there is room for it, before
+ * sleeping. */
 bool kafka_more(const struct kafka_consumer *c);
+/* A ticket from before a rebalance is counted and ignored: the message comes again, here or
+ * elsewhere. */
 void kafka_done(struct kafka_consumer *c, struct kafka_ticket t);
-bool kafka_up(const struct kafka_consumer *c);       /* a broker is connected and answered */
+bool kafka_up(const struct kafka_consumer *c);             /* a broker was connected a second ago */
 int64_t kafka_head_age_ms(const struct kafka_consumer *c); /* age of the oldest unfinished */
 
 #endif

@@ -55,6 +55,27 @@ struct redis {
 
 /* ---- configuration */
 
+static bool decode(char *dst, size_t cap, struct str text)
+{
+    struct buf plain = BUF_INIT(cap - 1);
+    bool good = enc_percent_decode(&plain, text, false) == ERR_OK &&
+                str_copy(dst, cap, buf_str(&plain)) == ERR_OK;
+    buf_fini(&plain);
+    return good;
+}
+
+/* A name or an IPv4 address; an '@' that should have been encoded must not end up here. */
+static bool is_host(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            c != '.' && c != '-' && c != '_')
+            return false;
+    }
+    return s.n > 0;
+}
+
 static enum err parse_url(struct server *out, struct str url, struct errbuf *eb)
 {
     static const char want[] = "redis://[user:password@]host:port/db";
@@ -66,19 +87,15 @@ static enum err parse_url(struct server *out, struct str url, struct errbuf *eb)
     if (at >= 0) {
         (void)str_cut(&rest, '@', &login);
         (void)str_cut(&login, ':', &user);
-        struct buf password = BUF_INIT(sizeof out->password - 1);
-        enum err e = enc_percent_decode(&password, login, false);
-        if (e == ERR_OK)
-            e = str_copy(out->password, sizeof out->password, buf_str(&password));
-        buf_fini(&password);
-        if (e != ERR_OK || str_copy(out->user, sizeof out->user, user) != ERR_OK)
+        if (!decode(out->user, sizeof out->user, user) ||
+            !decode(out->password, sizeof out->password, login))
             return errbuf_set(eb, ERR_INVAL, "%s with user and password percent-encoded", want);
     }
     struct str authority;
     uint64_t port = 6379, db = 0;
     (void)str_cut(&rest, '/', &authority);
     (void)str_cut(&authority, ':', &host);
-    bool good = host.n > 0 && str_copy(out->host, sizeof out->host, host) == ERR_OK &&
+    bool good = is_host(host) && str_copy(out->host, sizeof out->host, host) == ERR_OK &&
                 (authority.n == 0 || str_to_u64(authority, &port) == ERR_OK) && port > 0 &&
                 port <= 65535 && (rest.n == 0 || str_to_u64(rest, &db) == ERR_OK) && db < 1000;
     out->port = (int)port;
@@ -272,12 +289,14 @@ static void fail_all(struct redis *r, struct redis_op *op, enum err e)
 }
 
 /* The connection broke while op and all behind it waited for their answers. */
-static void break_off(struct redis *r, struct redis_op *op)
+static enum err break_off(struct redis *r, struct redis_op *op)
 {
     bool timed_out = r->ctx->err == REDIS_ERR_IO || r->ctx->err == 0;
+    enum err e = timed_out ? ERR_TIMEOUT : ERR_IO;
     LOG(WARN, "redis.connection_lost", F_STR("error", r->ctx->err ? r->ctx->errstr : "timed out"));
     disconnect(r);
-    fail_all(r, op, timed_out ? ERR_TIMEOUT : ERR_IO);
+    fail_all(r, op, e);
+    return e;
 }
 
 /* Reads the answers of a batch in order.  Ops whose script the server did not know are put in
@@ -289,7 +308,7 @@ static void read_answers(struct redis *r, struct redis_op *op, mono_t deadline,
         void *answer = NULL;
         if (mono_until_ms(mono_now(), deadline) == 0 ||
             redisGetReply(r->ctx, &answer) != REDIS_OK) {
-            break_off(r, op);
+            (void)break_off(r, op);
             return;
         }
         redisReply *reply = answer;
@@ -353,6 +372,7 @@ void redis_turn(struct redis *r)
     if (again == NULL)
         return;
     if (r->ctx == NULL || !load_scripts(r)) { /* a failover while we look: later */
+        disconnect(r);
         fail_all(r, again, ERR_IO);
         return;
     }
@@ -419,10 +439,8 @@ enum err redis_command(struct redis *r, const struct str *argv, size_t n, int64_
         words[i] = argv[i].p, lens[i] = argv[i].n;
     redisSetTimeout(r->ctx, in_ms(r->timeout_ms + block_ms));
     redisReply *reply = redisCommandArgv(r->ctx, (int)n, words, lens);
-    if (reply == NULL) {
-        break_off(r, NULL);
-        return ERR_TIMEOUT;
-    }
+    if (reply == NULL)
+        return break_off(r, NULL);
     bool refused = reply->type == REDIS_REPLY_ERROR;
     if (refused)
         LOG(WARN, "redis.refused", F_VIEW("command", argv[0]), F_STR("error", reply->str));

@@ -11,6 +11,7 @@
  *          ERR_IO       no connection; it did not run, or its answer is lost
  *          ERR_FULL     server out of memory, read-only, loading or busy: later
  *          ERR_REMOTE   the server refused it for good; logged here with its text
+ * Thread   the program ignores SIGPIPE
  * Source   RESP2; EVALSHA and NOSCRIPT in the Redis documentation of scripting.
  */
 #ifndef NET_REDIS_H

@@ -20,12 +20,12 @@
 
 struct url { /* views into the parsed text */
     bool https;
-    struct str host;   /* without brackets; case as given */
-    bool host_is_v6;   /* was written in brackets */
-    uint16_t port;     /* 80 or 443 when not written */
+    struct str host; /* without brackets; case as given */
+    bool host_is_v6; /* was written in brackets */
+    uint16_t port;   /* 80 or 443 when not written */
     bool port_given;
-    struct str path;   /* "/…" or empty */
-    struct str query;  /* after '?', or STR_NONE */
+    struct str path;  /* "/…" or empty */
+    struct str query; /* after '?', or STR_NONE */
 };
 
 /* ERR_INVAL, ERR_TOOBIG: eb says what is wrong with which part, never echoing the URL; *out is

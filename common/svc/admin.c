@@ -42,8 +42,12 @@ enum err admin_open(struct httpd **out, struct svc *s, const char *listen, struc
         { "GET", "/readyz", 0, 0, readyz },
         { "GET", "/metrics", 0, 0, metrics },
     };
-    const struct httpd_conf conf = { .listen = listen, .threads = 3, .max_busy = 3,
-                                     .routes = routes, .n_routes = N_OF(routes), .app = s };
+    const struct httpd_conf conf = { .listen = listen,
+                                     .threads = 3,
+                                     .max_busy = 3,
+                                     .routes = routes,
+                                     .n_routes = N_OF(routes),
+                                     .app = s };
     enum err e = httpd_open(out, &conf, eb);
     return e == ERR_OK ? e : errbuf_wrap(eb, e, "LW_ADMIN_LISTEN");
 }

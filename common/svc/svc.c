@@ -88,9 +88,10 @@ bool svc_is_ready(const struct svc *s, struct buf *why)
 
 void svc_metrics(const struct svc *s, struct buf *out)
 {
-    buf_printf(out, "# HELP labelwire_build_info Version of the program, as a label.\n"
-                    "# TYPE labelwire_build_info gauge\n"
-                    "labelwire_build_info{service=\"%s\",version=\"%s\"} 1\n",
+    buf_printf(out,
+               "# HELP labelwire_build_info Version of the program, as a label.\n"
+               "# TYPE labelwire_build_info gauge\n"
+               "labelwire_build_info{service=\"%s\",version=\"%s\"} 1\n",
                s->def->name, SVC_VERSION);
     for (size_t i = 0; i < SVC_METRICS_MAX && s->def->metrics[i] != NULL; i++)
         metric_format(out, s->def->metrics[i], 1);

@@ -27,8 +27,8 @@
 #include "base/err.h"
 #include "base/metric.h"
 
-#define SVC_VERSION "0.1.0"
-#define SVC_DEPS_MAX 4U
+#define SVC_VERSION     "0.1.0"
+#define SVC_DEPS_MAX    4U
 #define SVC_METRICS_MAX 8U
 /* The longest a loop may go between two beats before /livez says that it hangs. */
 #define SVC_BEAT_MAX_MS 30000
@@ -41,7 +41,10 @@ struct svc_conf { /* the first member of every service's configuration struct */
     int64_t grace_ms;
 };
 extern const struct conf_key svc_conf_keys[3];
-#define SVC_CONF_GROUP { "Every service", svc_conf_keys, N_OF(svc_conf_keys), 0 }
+#define SVC_CONF_GROUP                                                                             \
+    {                                                                                              \
+        "Every service", svc_conf_keys, N_OF(svc_conf_keys), 0                                     \
+    }
 
 struct svc_def {
     const char *name, *about; /* about: one line for --help */
@@ -57,9 +60,9 @@ struct svc_def {
 
 int svc_main(int argc, char **argv, const struct svc_def *def);
 
-bool svc_stopping(const struct svc *s); /* any thread */
-int svc_stop_fd(const struct svc *s);   /* readable from the first signal on */
-void svc_beat(struct svc *s);           /* once a turn, from the loop */
+bool svc_stopping(const struct svc *s);           /* any thread */
+int svc_stop_fd(const struct svc *s);             /* readable from the first signal on */
+void svc_beat(struct svc *s);                     /* once a turn, from the loop */
 void svc_dep(struct svc *s, size_t dep, bool up); /* any thread; logs changes */
 
 #endif

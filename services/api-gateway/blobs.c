@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "blob/render.h"
 
-#define BODY_MAX 8192U
-#define ANSWER_MAX 16384U
-#define MAX_LABELS 10
+#define BODY_MAX       8192U
+#define ANSWER_MAX     16384U
+#define MAX_LABELS     10
 #define MIN_CONFIDENCE 50
 
 static void refuse(struct http_call *c, const char *error, struct str sent_url)
@@ -47,7 +47,8 @@ static void set_trace(struct blob *b, struct str given)
 {
     unsigned char raw[24];
     char hex[48];
-    if (request_is_traceparent(given) && str_copy(b->traceparent, sizeof b->traceparent, given) == ERR_OK)
+    if (request_is_traceparent(given) &&
+        str_copy(b->traceparent, sizeof b->traceparent, given) == ERR_OK)
         return;
     rand_bytes(raw, sizeof raw);
     enc_hex(hex, raw, sizeof raw);

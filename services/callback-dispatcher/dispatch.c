@@ -56,10 +56,10 @@ static void ended(struct repo_change *c, enum err e)
 
 static void count(const struct life_event *ev)
 {
-    metric_add(&metrics[ev->type == LIFE_DELIVERED              ? M_DELIVERED
-                        : ev->delivery == DELIVERY_TIMEOUT      ? M_TIMEOUT
-                        : ev->delivery == DELIVERY_CONNECTION   ? M_CONNECTION
-                                                                : M_FAILURE],
+    metric_add(&metrics[ev->type == LIFE_DELIVERED            ? M_DELIVERED
+                        : ev->delivery == DELIVERY_TIMEOUT    ? M_TIMEOUT
+                        : ev->delivery == DELIVERY_CONNECTION ? M_CONNECTION
+                                                              : M_FAILURE],
                1);
 }
 
@@ -130,8 +130,7 @@ static void started(struct repo_change *c, enum err e)
     repo_look_up(&it->d->repo, &it->result);
 }
 
-static void take_work(struct dispatch *d, const struct event_work *work,
-                      struct kafka_ticket ticket)
+static void take_work(struct dispatch *d, const struct event_work *work, struct kafka_ticket ticket)
 {
     struct item *it = xcalloc(1, sizeof *it);
     it->d = d;

@@ -23,14 +23,15 @@ struct conf {
 };
 
 static const struct conf_key keys[] = {
-    { "LW_CALLBACK_TIMEOUT", CONF_MS, offsetof(struct conf, timeout_ms), .def = "10s",
-      .min = 100, .max = 60000,
+    { "LW_CALLBACK_TIMEOUT", CONF_MS, offsetof(struct conf, timeout_ms), .def = "10s", .min = 100,
+      .max = 60000,
       .doc = "Limit for one delivery attempt, from the name's lookup to the last byte of the "
              "answer." },
     { "LW_CALLBACK_ALLOW_CIDRS", CONF_TEXT, offsetof(struct conf, allow_cidrs), .def = "",
       .check = netguard_check_cidrs,
-      .doc = "Private networks that callbacks may reach, e.g. 10.1.0.0/16,fd00::/8.  Without it "
-             "only public addresses are connected to; the clouds' metadata addresses never." },
+      .doc =
+          "Private networks that callbacks may reach, e.g. 10.1.0.0/16,fd12:3456::/32.  Without it "
+          "only public addresses are connected to; the clouds' metadata addresses never." },
     { "LW_CALLBACK_CA_BUNDLE", CONF_TEXT, offsetof(struct conf, ca_bundle), .def = "",
       .doc = "PEM file of the certificate authorities that receivers' certificates are checked "
              "with.  Empty: the system's." },
@@ -63,7 +64,8 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     *out = d;
     d->work_fd = wake_open();
     d->timeout_ms = c->timeout_ms;
-    const struct httpc_conf http = { .ca_bundle = c->ca_bundle, .max_idle = 256,
+    const struct httpc_conf http = { .ca_bundle = c->ca_bundle,
+                                     .max_idle = 256,
                                      .user_agent = "labelwire/" SVC_VERSION };
     enum err e = netguard_parse(&d->guard, str_of(c->allow_cidrs), eb);
     if (e == ERR_OK)

@@ -28,11 +28,11 @@ static enum blob_delivery class_of(enum err e)
 /* Only seconds are honoured: a date would need the receiver's clock to be right. */
 static int64_t wish_ms(struct str retry_after)
 {
-    uint64_t seconds;
-    if (str_to_u64(str_trim(retry_after), &seconds) != ERR_OK)
-        return 0;
-    return seconds > VERDICT_RETRY_AFTER_MAX_MS / 1000 ? VERDICT_RETRY_AFTER_MAX_MS
-                                                       : (int64_t)seconds * 1000;
+    uint64_t seconds = 0;
+    enum err e = str_to_u64(str_trim(retry_after), &seconds);
+    if (e == ERR_RANGE || seconds > VERDICT_RETRY_AFTER_MAX_MS / 1000)
+        return VERDICT_RETRY_AFTER_MAX_MS;
+    return (int64_t)seconds * 1000; /* 0 for what is no number */
 }
 
 struct life_event verdict_of(struct verdict *out, enum err e, int status, struct str retry_after)

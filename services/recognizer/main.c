@@ -8,9 +8,9 @@
 #include "recognizer/pipeline.h"
 #include "svc/svc.h"
 
-#define WINDOW 1024U           /* messages in flight for each partition */
-#define BUSY_BY_REFERENCE 256U /* blobs in progress; each holds 64 KiB of its picture */
-#define BUSY_BY_VALUE 16U      /* each holds up to 12 MiB: the picture, and once more as base64 */
+#define WINDOW            1024U /* messages in flight for each partition */
+#define BUSY_BY_REFERENCE 256U  /* blobs in progress; each holds 64 KiB of its picture */
+#define BUSY_BY_VALUE     16U   /* each holds up to 12 MiB: the picture, and once more as base64 */
 
 enum { DEP_REDIS, DEP_KAFKA };
 
@@ -56,7 +56,8 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     p->creds = aws_creds(&c->aws);
     p->region = str_of(c->aws.region);
     p->bucket = str_of(c->s3.bucket);
-    const struct httpc_conf http = { .ca_bundle = c->aws.ca_bundle, .max_idle = 256,
+    const struct httpc_conf http = { .ca_bundle = c->aws.ca_bundle,
+                                     .max_idle = 256,
                                      .user_agent = "labelwire-recognizer/" SVC_VERSION };
     enum err e = rekog_init(&p->rekog, &c->rekog, p->region, str_of(c->s3.endpoint), eb);
     p->busy_max = p->rekog.by_reference ? BUSY_BY_REFERENCE : BUSY_BY_VALUE;

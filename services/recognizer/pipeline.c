@@ -13,8 +13,8 @@ _Static_assert(IMAGE_HEAD_BYTES == 65536, "HEAD_RANGE asks for these bytes");
 enum { M_LABELED, M_INVALID, M_TOO_LARGE, M_FAILED, M_POSTPONED, M_CALLS };
 #define RESULTS "labelwire_recognizer_results_total"
 static struct metric metrics[] = {
-    [M_LABELED] = { RESULTS, "result=\"labels\"", "Recognitions by how they ended.",
-                    METRIC_COUNTER, 0 },
+    [M_LABELED] = { RESULTS, "result=\"labels\"", "Recognitions by how they ended.", METRIC_COUNTER,
+                    0 },
     [M_INVALID] = { RESULTS, "result=\"invalid\"", NULL, METRIC_COUNTER, 0 },
     [M_TOO_LARGE] = { RESULTS, "result=\"too-large\"", NULL, METRIC_COUNTER, 0 },
     [M_FAILED] = { RESULTS, "result=\"error\"", NULL, METRIC_COUNTER, 0 },
@@ -101,17 +101,16 @@ static void take_labels(struct item *it)
 {
     const struct blob *b = &it->change.b;
     struct errbuf eb = { "" };
-    enum err e = labels_from_rekognition(&it->labels, buf_str(&it->call.http.answer),
-                                         b->max_labels, (double)b->min_confidence, it->model, &eb);
+    enum err e = labels_from_rekognition(&it->labels, buf_str(&it->call.http.answer), b->max_labels,
+                                         (double)b->min_confidence, it->model, &eb);
     if (e != ERR_OK) {
         broken_answer(it, eb.text);
         return;
     }
     metric_add(&metrics[M_LABELED], 1);
     it->change.labels = buf_str(&it->labels);
-    end_with(it, &(struct life_event){ .type = LIFE_LABELED,
-                                       .fence = b->seq,
-                                       .model = str_of(it->model) });
+    end_with(it, &(struct life_event){
+                     .type = LIFE_LABELED, .fence = b->seq, .model = str_of(it->model) });
 }
 
 static void answered(struct httpc_req *rq, enum err e)
@@ -236,8 +235,7 @@ static bool got_object(struct item *it, struct httpc_req *rq, enum err e)
     case S3_OK:
         return true;
     case S3_CHANGED:
-        ask_s3(it,
-               &(struct s3_ask){ .method = "HEAD", .key = str_of(it->change.b.object_key) },
+        ask_s3(it, &(struct s3_ask){ .method = "HEAD", .key = str_of(it->change.b.object_key) },
                S3_ERROR_MAX, replaced);
         return false;
     case S3_ABSENT:
@@ -290,8 +288,7 @@ static void got_head(struct httpc_req *rq, enum err e)
         return;
     }
     image_probe(empty ? STR_NONE : buf_str(&rq->answer), (uint64_t)found.size,
-                it->p->rekog.by_reference ? IMAGE_BYTES_MAX_BY_REFERENCE
-                                          : IMAGE_BYTES_MAX_BY_VALUE,
+                it->p->rekog.by_reference ? IMAGE_BYTES_MAX_BY_REFERENCE : IMAGE_BYTES_MAX_BY_VALUE,
                 &it->image);
     if (it->image.verdict == IMAGE_INVALID) {
         reject(it, RESULT_INVALID, "invalid_image", it->image.reason);
@@ -322,8 +319,7 @@ static void started(struct repo_change *c, enum err e)
         get(it, S(HEAD_RANGE), IMAGE_HEAD_BYTES, got_head);
 }
 
-static void take_work(struct pipeline *p, const struct event_work *work,
-                      struct kafka_ticket ticket)
+static void take_work(struct pipeline *p, const struct event_work *work, struct kafka_ticket ticket)
 {
     struct item *it = xcalloc(1, sizeof *it);
     it->p = p;

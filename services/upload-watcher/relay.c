@@ -20,12 +20,12 @@
 #include "base/wake.h"
 #include "upload-watcher/watcher.h"
 
-#define LEASE_MS 3000
-#define RENEW_MS 800
-#define BLOCK_MS 500
-#define ROWS_MAX "500" /* of one shard and round */
-#define FLUSH_MS 1000
-#define PAUSE_MS 500
+#define LEASE_MS   3000
+#define RENEW_MS   800
+#define BLOCK_MS   500
+#define ROWS_MAX   "500" /* of one shard and round */
+#define FLUSH_MS   1000
+#define PAUSE_MS   500
 #define ROW_ID_MAX 48U
 
 enum { M_ROWS, M_LEADING, M_OUTBOX, M_OUTBOX_AGE, M_ERRORS };
@@ -46,8 +46,8 @@ const struct metric_set relay_metrics = { metrics, N_OF(metrics) };
 struct shard {
     struct key outbox;
     bool leading;
-    char read[ROW_ID_MAX];  /* id of the last row that was read; "0" from the beginning */
-    bool unforgotten;       /* rows up to it are produced and not yet forgotten */
+    char read[ROW_ID_MAX]; /* id of the last row that was read; "0" from the beginning */
+    bool unforgotten;      /* rows up to it are produced and not yet forgotten */
     struct repo_outbox_state left;
 };
 
@@ -157,8 +157,8 @@ static void take_rows(void *arg, const struct redis_val *streams)
 
 static enum err read_rows(struct relay *r)
 {
-    struct str argv[6 + 2 * REPO_SHARDS_MAX] = { S("XREAD"),   S("COUNT"), S(ROWS_MAX),
-                                                 S("BLOCK"),   S("500"),   S("STREAMS") };
+    struct str argv[6 + 2 * REPO_SHARDS_MAX] = { S("XREAD"), S("COUNT"), S(ROWS_MAX),
+                                                 S("BLOCK"), S("500"),   S("STREAMS") };
     size_t n = 6, leading = 0;
     for (unsigned i = 0; i < r->repo.shards; i++)
         if (r->shard[i].leading) {

@@ -14,12 +14,12 @@
 
 enum { M_CLAIMED, M_DUE, M_LATE };
 static struct metric metrics[] = {
-    [M_CLAIMED] = { "labelwire_timers_claimed_total", NULL, "Due timers worked on.",
-                    METRIC_COUNTER, 0 },
+    [M_CLAIMED] = { "labelwire_timers_claimed_total", NULL, "Due timers worked on.", METRIC_COUNTER,
+                    0 },
     [M_DUE] = { "labelwire_timers_due", NULL, "Timers due at the last look, all shards.",
                 METRIC_GAUGE, 0 },
-    [M_LATE] = { "labelwire_timers_late_ms", NULL, "How late the oldest of them was.",
-                 METRIC_GAUGE, 0 },
+    [M_LATE] = { "labelwire_timers_late_ms", NULL, "How late the oldest of them was.", METRIC_GAUGE,
+                 0 },
 };
 const struct metric_set timers_metrics = { metrics, N_OF(metrics) };
 

@@ -98,9 +98,8 @@ static void take_record(struct message *m, const struct s3event *ev)
     w->uploads_busy++;
     (void)!str_copy(r->change.b.id, sizeof r->change.b.id, id);
     if (ev->etag[0] != '\0' && ev->size >= 0) {
-        apply(r, &(struct life_event){ .type = LIFE_UPLOADED,
-                                       .etag = str_of(r->ev.etag),
-                                       .size = ev->size });
+        apply(r, &(struct life_event){
+                     .type = LIFE_UPLOADED, .etag = str_of(r->ev.etag), .size = ev->size });
     } else { /* a store that does not tell all: ask */
         r->look.done = looked;
         r->look.owner = r;

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 timers
 -- ARGV  1 most timers to claim  2 how far to move them, in ms
--- Reply {number due in all, ms the oldest is late, time they were moved to in ms, id, id, …}
+-- Reply {number due in all, ms the oldest is late, time they were moved to in ms, id, id, ...}
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[1])

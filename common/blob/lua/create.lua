@@ -2,7 +2,7 @@
 --
 -- KEYS  1 blob  2 timers  3 outbox  4 timeline
 -- ARGV  1 id  2 delay of the timer in ms  3 outbox cap in rows  4 name of the transition
---       5 events topic  6 event  7.. field, value, field, value, …
+--       5 events topic  6 event  7.. field, value, field, value, ...
 -- Reply 1 created; 0 the id exists (also when this very call is repeated); -1 the outbox is full
 --
 -- Atomic, because a record without a timer would be lost and one without an event unheard.

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 blob  2 labels  3 timers
 -- ARGV  1 id
--- Reply {labels or '', time the timer is due in ms or '', field, value, …}; without fields when
+-- Reply {labels or '', time the timer is due in ms or '', field, value, ...}; without fields when
 --       there is no such blob
 local record = redis.call('HGETALL', KEYS[1])
 table.insert(record, 1, redis.call('ZSCORE', KEYS[3], ARGV[1]) or '')

@@ -3,8 +3,8 @@
 -- KEYS  1 blob  2 timers  3 outbox  4 timeline  5 labels
 -- ARGV  1 id  2 expected seq  3 delay of the timer in ms, -1: the blob is erased
 --       4 labels to store ('' none)  5 name of the transition  6 events topic  7 event
---       8 work topic ('' none)  9 work item  10.. field, value, field, value, …
--- Reply {1} moved; {0, field, value, …} the record as it is now; {-1} there is no such blob
+--       8 work topic ('' none)  9 work item  10.. field, value, field, value, ...
+-- Reply {1} moved; {0, field, value, ...} the record as it is now; {-1} there is no such blob
 --
 -- Atomic, because record, timer and what must be said belong together.  Only compares and
 -- writes.  Safe to repeat: the second call finds another seq.
