@@ -130,7 +130,8 @@ bench: all ## CPU per request against a bare server, in one run
 	@python3 tests/bench/gateway.py
 docs: all ## write deploy/CONFIG.md and deploy/env.example from the programs' tables
 	@tests/lint/docs.sh write
-clean: ## remove build/; downloads in the cache folder stay
+clean: ## stop the stack and remove build/; downloads in the cache folder stay
+	@[ ! -e build/stack/run ] || $(STACK) down
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

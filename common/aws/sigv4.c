@@ -181,6 +181,7 @@ static void put_lower(struct buf *out, struct str name)
 
 static bool repeats(const struct list *headers, size_t i)
 {
+    /* cppcheck-suppress arrayIndexOutOfBoundsCond -- i is an index of the list */
     return i > 0 && header_cmp(headers->at[i - 1], headers->at[i]) == 0;
 }
 

@@ -168,7 +168,7 @@ enum err sigv4_verify(const struct sigv4_key *k, const struct sigv4_req *rq, wal
     if (n > 1)
         return incomplete(eb, "Authorization was sent more than once");
     struct claim c;
-    wall_t when;
+    wall_t when = { 0 };
     enum err e = claim_parse(&c, authorization, eb);
     if (e == ERR_OK)
         e = check_identity(k, rq, &c, eb);

@@ -296,7 +296,7 @@ bool json_get(struct json v, struct str name, struct json *out)
 /* Takes one character of a checked string's inside: its bytes go to utf8.  Returns how many. */
 static size_t next_char(struct str *inside, char utf8[4])
 {
-    uint32_t c;
+    uint32_t c = 0;
     if (inside->p[0] != '\\') {
         size_t len = enc_utf8_len(*inside);
         memcpy(utf8, inside->p, len);
@@ -326,8 +326,8 @@ bool json_is(struct json v, struct str s)
     if (v.type != JSON_STRING)
         return false;
     struct str rest = inside(v);
-    char utf8[4];
     while (rest.n > 0) {
+        char utf8[4] = { 0 };
         struct str c = { utf8, next_char(&rest, utf8) };
         if (!str_starts(s, c))
             return false;

@@ -57,7 +57,7 @@ static void on_thread_end(const struct mg_context *ctx, int type, void *worker)
 
 static enum err parse_listen(struct httpd *d, struct errbuf *eb)
 {
-    struct str rest = str_of(d->conf.listen), host = STR_NONE;
+    struct str rest = str_of(d->conf.listen), host;
     size_t colon = rest.n;
     while (colon > 0 && rest.p[colon - 1] != ':')
         colon--;

@@ -83,7 +83,7 @@ static bool is_listener(int fd, const struct sockaddr *wanted)
     socklen_t n = sizeof listens;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) != 0 || listens == 0)
         return false;
-    union address local, want;
+    union address local = { .sa.sa_family = AF_UNSPEC }, want;
     n = sizeof local;
     if (getsockname(fd, &local.sa, &n) != 0 || local.sa.sa_family != wanted->sa_family ||
         port_of(&local.sa) != port_of(wanted))

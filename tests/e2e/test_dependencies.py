@@ -1,0 +1,130 @@
+"""A dependency or a service that dies: quick answers meanwhile, and everything ends well."""
+import signal
+import time
+
+import pytest
+from client import PHOTO, Client, call, wait_for
+from conftest import make_stack
+from stack import Stack
+
+SERVICES = ("api-gateway", "upload-watcher", "recognizer", "callback-dispatcher")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["gone", "silent"])
+def test_redis_away(client, stack, number):
+    blob_id, labels = client.label()
+    stack.kill("redis", number)
+    try:
+        for method, path in (("POST", "/blobs"), ("GET", f"/blobs/{blob_id}")):
+            started = time.monotonic()
+            answer = call(client.url + path, method, b"" if method == "POST" else None)
+            assert answer.status == 503 and answer.headers["Retry-After"]
+            assert time.monotonic() - started < 1
+        assert call(f"{client.url}/").status == 200
+        wait_for("not ready", lambda: call(stack.urls["api-gateway"] + "/readyz").status == 503)
+    finally:
+        if number == signal.SIGKILL:
+            stack.start("redis")
+        else:
+            stack.kill("redis", signal.SIGCONT)
+    assert wait_for("the old labels", lambda: client.get(blob_id).status == 200)
+    assert client.get(blob_id).body == labels.body
+    assert client.label()[1].status == 200
+
+
+def test_kafka_away_for_a_while(client, stack):
+    stack.kill("kafka")
+    try:
+        created = [client.create() for _ in range(3)]
+        for one in created[:2]:
+            assert call(one["upload_url"], "PUT", PHOTO).status == 200
+    finally:
+        stack.start("kafka")
+    for one in created[:2]:
+        assert client.ended(one["blob_id"], 60).status == 200
+    assert client.ended(created[2]["blob_id"], 60).json["payload"]["status"] == "upload-timed-out"
+    assert client.event_types(created[0]["blob_id"])[0] == "blob.created"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_kill_in_the_middle_of_ten_uploads(client, stack, receiver, service):
+    created = []
+    for i in range(10):
+        one = client.create(receiver.url(f"/{service}/{i}"))
+        client.upload(one)
+        created.append(one)
+        if i == 4:
+            stack.kill(service)
+            stack.start(service)
+    for i, one in enumerate(created):
+        assert client.ended(one["blob_id"], 60).status == 200
+        wait_for("success", lambda blob_id=one["blob_id"]: client.last_status(blob_id) == "success", 60)
+        assert len({body for _, _, body in receiver.of(f"/{service}/{i}")}) == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_sigterm_drains(client, stack, service):
+    stack.restart(service)
+    assert '"event":"service.drained"' in stack.log_path(service).read_text()
+    assert client.label()[1].status == 200
+
+
+def test_services_start_before_their_dependencies(tmp_path):
+    stack = make_stack(tmp_path)
+    try:
+        stack.up()
+        for part in ("redis", "kafka"):
+            stack.kill(part)
+        for service in SERVICES:
+            stack.kill(service)
+        processes = {name: stack.processes[name] for name in SERVICES}
+        for name, process in processes.items():
+            process.start(stack._command(name), stack.env(name))
+        wait_for("quick 503", lambda: refused(stack), 10)
+        for part in ("redis", "kafka"):
+            stack.start(part)
+        for name in SERVICES:
+            wait_for(f"{name} ready", lambda n=name: stack.ready(n), 30)
+            assert processes[name].pid, f"{name} did not wait"
+        assert Client(stack).label()[1].status == 200
+    finally:
+        stack.down()
+
+
+def refused(stack):
+    try:
+        return call(stack.urls["gateway"] + "/blobs", "POST", b"").status == 503
+    except OSError:
+        return False
+
+
+class DeafStack(Stack):
+    """Its S3 server tells nobody of uploads."""
+
+    def _command(self, name):
+        command = super()._command(name)
+        if name == "versitygw":
+            silent = self.state / "no-events.json"
+            silent.write_text('{"s3:ObjectRemoved:*": true}')
+            command[command.index("--event-filter") + 1] = silent
+        return command
+
+
+def test_lost_event_is_found_by_the_timer(tmp_path):
+    with make_stack(tmp_path, DeafStack) as deaf:
+        client = Client(deaf)
+        blob_id, answer = client.label()
+        assert answer.status == 200
+        assert client.event_types(blob_id)[:2] == ["blob.created", "upload.seen"]
+
+
+def test_another_number_of_shards_is_refused(stack):
+    stack.settings["api-gateway:LW_SHARDS"] = "2"
+    try:
+        stack.kill("api-gateway")
+        with pytest.raises(Exception, match="died"):
+            stack.start("api-gateway")
+        assert "LW_SHARDS is 2 but this Redis was set up with 4" in stack.log_path("api-gateway").read_text()
+    finally:
+        del stack.settings["api-gateway:LW_SHARDS"]
+        stack.start("api-gateway")
