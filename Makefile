@@ -101,6 +101,11 @@ $(B)/tools/%: $(B)/obj/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# tests/bench/*.c: what the benchmarks compare with; bare of our code
+$(B)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $< $(LDLIBS) -o $@
+
 .PHONY: tests
 tests: $(BINS) $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TOOLS)
 
@@ -126,7 +131,7 @@ test: ## everything that CI runs
 	@python3 tests/run.py
 lint: ## the checks of source text and compilers only
 	@python3 tests/run.py lint
-bench: all ## CPU per request against a bare server, in one run
+bench: all $(B)/bench/hello ## CPU per request against a bare server, in one run
 	@python3 tests/bench/gateway.py
 docs: all ## write deploy/CONFIG.md and deploy/env.example from the programs' tables
 	@tests/lint/docs.sh write
