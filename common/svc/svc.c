@@ -189,6 +189,10 @@ static int load(const struct svc_def *def, void *conf)
 {
     struct buf problems = BUF_INIT(65536);
     enum err e = conf_load(conf, def->conf, def->n_conf, environ, &problems);
+    if (def->check != NULL && e == ERR_OK)
+        def->check(conf, &problems);
+    if (problems.n > 0)
+        e = ERR_CONFIG;
     if (e != ERR_OK)
         fprintf(stderr, "%s: configuration:\n%s", def->name, problems.p);
     buf_fini(&problems);

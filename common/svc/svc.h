@@ -52,6 +52,9 @@ struct svc_def {
     size_t n_conf, conf_size;
     const struct metric_set *metrics[SVC_METRICS_MAX]; /* of the modules it uses */
     const char *deps[SVC_DEPS_MAX]; /* what /readyz waits for, e.g. "redis", "kafka" */
+    /* Adds a line for every contradiction between values that are sound by themselves; may be
+     * NULL. */
+    void (*check)(const void *conf, struct buf *problems);
     /* Must not wait for a dependency: one that is down is met in run(), where /readyz tells. */
     enum err (*open)(struct svc *s, const void *conf, void **app, struct errbuf *eb);
     enum err (*run)(struct svc *s, void *app);

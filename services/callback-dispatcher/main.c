@@ -46,6 +46,14 @@ static const struct conf_group groups[] = {
     { "Kafka", kafka_conf_keys, N_OF(kafka_conf_keys), offsetof(struct conf, kafka) },
 };
 
+static void check(const void *arg, struct buf *problems)
+{
+    const struct conf *c = arg;
+    if (c->policy.callback_lease_ms <= c->timeout_ms)
+        buf_puts(problems, "LW_CALLBACK_LEASE: must be longer than LW_CALLBACK_TIMEOUT, else a "
+                           "delivery is repeated while it is still under way\n");
+}
+
 static void app_close(void *arg)
 {
     struct dispatch *d = arg;
@@ -120,6 +128,7 @@ static const struct svc_def callback_dispatcher = {
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &kafka_metrics, &work_metrics, &dispatch_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
+    .check = check,
     .open = app_open,
     .run = app_run,
     .close = app_close,

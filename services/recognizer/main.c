@@ -35,6 +35,14 @@ static const struct conf_group groups[] = {
     { "Rekognition", rekog_conf_keys, N_OF(rekog_conf_keys), offsetof(struct conf, rekog) },
 };
 
+static void check(const void *arg, struct buf *problems)
+{
+    const struct conf *c = arg;
+    if (c->policy.recognize_lease_ms <= c->rekog.timeout_ms)
+        buf_puts(problems, "LW_RECOGNIZE_LEASE: must be longer than LW_REKOGNITION_TIMEOUT, else "
+                           "a call is paid twice while it is still under way\n");
+}
+
 static void app_close(void *arg)
 {
     struct pipeline *p = arg;
@@ -115,6 +123,7 @@ static const struct svc_def recognizer = {
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &kafka_metrics, &work_metrics, &pipeline_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
+    .check = check,
     .open = app_open,
     .run = app_run,
     .close = app_close,
