@@ -6,7 +6,8 @@
 #define MINUTE_MS (60 * SECOND_MS)
 #define HOUR_MS   (60 * MINUTE_MS)
 
-#define HANDOFF_MS         HOUR_MS /* Kafka keeps messages: a backlog must not be flooded with repeats */
+/* Kafka keeps messages: a backlog must not be flooded with repeats. */
+#define HANDOFF_MS         HOUR_MS
 #define HANDOFF_MAX_MS     (24 * HOUR_MS)
 #define LATE_LOOK_MS       (10 * MINUTE_MS)
 #define REST_MS            SECOND_MS

@@ -23,7 +23,7 @@ static void add_line(struct args *a, const struct verb_flag *flag, struct str va
     char *text = xcalloc(n + 1 + value.n + 1, 1);
     memcpy(text, flag->sets, n);
     text[n] = '=';
-    if (value.n > 0)
+    if (value.p != NULL)
         memcpy(text + n + 1, value.p, value.n);
     a->lines[a->n_lines++] = (struct args_line){ flag, text };
 }

@@ -12,7 +12,7 @@ out=$(mktemp -d) && trap 'rm -rf "$out"' EXIT
     echo '# Configuration'
     echo
     echo 'Every program is configured by environment variables only. This page is written by'
-    echo '`make docs` from the tables in the programs; `PROGRAM --config-help` prints the same.'
+    echo "\`make docs\` from the tables in the programs; \`PROGRAM --config-help\` prints the same."
     for s in $services; do echo; "$bin/$s" --config-help=md; done
 } > "$out/CONFIG.md"
 for s in $services; do

@@ -21,7 +21,5 @@ done
 find common services \( -name '*util*' -o -name '*helper*' -o -name '*misc*' -o -name 'common.[ch]' \) \
     -type f | sed 's/$/: name the noun/' >> "$bad"
 grep -nP '[^\x00-\x7F]' common/blob/lua/*.lua | sed 's/$/: scripts are ASCII/' >> "$bad"
-for h in $(find common services -name '*.h'); do
-    head -1 "$h" | grep -q '^/\* ' || echo "$h: begins without its purpose" >> "$bad"
-done
+find common services -name '*.h' -exec awk 'FNR == 1 && !/^\/\* / { print FILENAME ": begins without its purpose" }' {} + >> "$bad"
 if [ -s "$bad" ]; then echo "style:"; cat "$bad"; exit 1; fi

@@ -58,6 +58,7 @@ static const struct {
     unsigned says;
     const char *event;
 } arrows[] = {
+    /* clang-format off */
     { "uploaded", PHASE_AWAITING, LIFE_UPLOADED, PHASE_QUEUED, H_(1), LIFE_SAYS_RECOGNIZE, "upload.seen" },
     { "not there", PHASE_AWAITING, LIFE_ABSENT, PHASE_FINISHED, S_(600), 0, "upload.timed_out" },
     { "hand-off lost", PHASE_QUEUED, LIFE_TIMER_DUE, PHASE_QUEUED, H_(2), LIFE_SAYS_RECOGNIZE, "recognition.queued_again" },
@@ -81,6 +82,7 @@ static const struct {
     { "redeliver", PHASE_FINISHED, LIFE_REDELIVER, PHASE_DELIVERING, H_(1), LIFE_SAYS_DELIVER, "delivery.asked_again" },
     { "still there", PHASE_ERASING, LIFE_TIMER_DUE, PHASE_ERASING, S_(60), 0, "erasing.repeated" },
     { "object gone", PHASE_ERASING, LIFE_ERASED, PHASE_ERASING, LIFE_NO_TIMER, 0, "blob.erased" },
+    /* clang-format on */
 };
 
 static void every_arrow_of_the_table(void **state)
@@ -121,8 +123,7 @@ static void nothing_but_the_table_changes_anything(void **state)
                                                                .etag = S("e1"),
                                                                .result = RESULT_INVALID });
             print_message("phase %s, event %d\n", phase_name((enum blob_phase)p), ev);
-            assert_int_equal(s.changed,
-                             has_arrow((enum blob_phase)p, (enum life_event_type)ev));
+            assert_int_equal(s.changed, has_arrow((enum blob_phase)p, (enum life_event_type)ev));
         }
 }
 
@@ -143,7 +144,8 @@ static void invariants_of_random_lives(void **state)
                                      .etag = (x >> 20) % 4 == 0 ? S("e2") : S("e1"),
                                      .size = 10,
                                      .result = (enum blob_result)(RESULT_INVALID + (x >> 24) % 3),
-                                     .delivery = (enum blob_delivery)(DELIVERY_FAILURE + (x >> 28) % 3),
+                                     .delivery =
+                                         (enum blob_delivery)(DELIVERY_FAILURE + (x >> 28) % 3),
                                      .gone = (x >> 32) % 16 == 0 };
             life_next(&b, &ev, &policy, x, &t);
             if (!t.changed)
@@ -219,7 +221,8 @@ static void a_late_object_is_welcome_once_more(void **state)
     struct life_step s = next(&b, (struct life_event){ .type = LIFE_ABSENT });
     assert_int_equal(render_status(&s.next), STATUS_UPLOAD_TIMED_OUT);
     assert_true(life_wants_look(&s.next));
-    struct life_step late = next(&s.next, (struct life_event){ .type = LIFE_UPLOADED, .etag = S("e1") });
+    struct life_step late =
+        next(&s.next, (struct life_event){ .type = LIFE_UPLOADED, .etag = S("e1") });
     assert_int_equal(late.next.gen, 2);
     assert_int_equal(late.next.phase, PHASE_QUEUED);
     assert_int_equal(render_status(&late.next), STATUS_IN_PROGRESS);
@@ -235,7 +238,8 @@ static void a_replaced_object_is_a_new_generation_in_every_phase(void **state)
     (void)state;
     for (int p = PHASE_QUEUED; p < PHASE_ERASING; p++) {
         struct blob b = blob_in((enum blob_phase)p);
-        struct life_step s = next(&b, (struct life_event){ .type = LIFE_UPLOADED, .etag = S("e2"), .size = 5 });
+        struct life_step s =
+            next(&b, (struct life_event){ .type = LIFE_UPLOADED, .etag = S("e2"), .size = 5 });
         assert_true(s.changed);
         assert_int_equal(s.next.gen, 2);
         assert_int_equal(s.next.phase, PHASE_QUEUED);
@@ -292,8 +296,8 @@ static void anonymous_owners_get_three_attempts(void **state)
     struct blob b = blob_in(PHASE_ATTEMPTING);
     strcpy(b.owner, "public");
     b.attempts = 2;
-    struct life_step s = next(&b, (struct life_event){ .type = LIFE_DELIVERY_FAILED,
-                                                       .delivery = DELIVERY_CONNECTION });
+    struct life_step s = next(
+        &b, (struct life_event){ .type = LIFE_DELIVERY_FAILED, .delivery = DELIVERY_CONNECTION });
     assert_int_equal(s.next.phase, PHASE_FINISHED);
     assert_int_equal(render_status(&s.next), STATUS_CALLBACK_CONNECTION);
 }
@@ -302,7 +306,9 @@ static void gone_ends_and_retry_after_is_bounded(void **state)
 {
     (void)state;
     struct blob b = blob_in(PHASE_ATTEMPTING);
-    struct life_event ev = { .type = LIFE_DELIVERY_FAILED, .delivery = DELIVERY_FAILURE, .gone = true };
+    struct life_event ev = { .type = LIFE_DELIVERY_FAILED,
+                             .delivery = DELIVERY_FAILURE,
+                             .gone = true };
     assert_int_equal(next(&b, ev).next.phase, PHASE_FINISHED);
     ev.gone = false;
     ev.retry_after_ms = S_(6);
@@ -318,7 +324,8 @@ static void a_failed_redelivery_keeps_the_success(void **state)
     b.delivery = DELIVERY_DONE;
     struct life_step s = next(&b, (struct life_event){ .type = LIFE_REDELIVER });
     s = next(&s.next, (struct life_event){ .type = LIFE_DELIVER_START });
-    s = next(&s.next, (struct life_event){ .type = LIFE_DELIVERY_FAILED, .delivery = DELIVERY_FAILURE });
+    s = next(&s.next,
+             (struct life_event){ .type = LIFE_DELIVERY_FAILED, .delivery = DELIVERY_FAILURE });
     assert_int_equal(render_status(&s.next), STATUS_SUCCESS);
 }
 
