@@ -103,7 +103,7 @@ def level_lint(tally):
         ("banned calls", ["tests/lint/banned.sh"], {}),
         ("style", ["tests/lint/style.sh"], {}),
         ("format", ["clang-format", "--dry-run", "-Werror", *formatted], {}),
-        ("shellcheck", ["shellcheck", *shell], {}),
+        ("shellcheck", ["shellcheck", "-S", "info", *shell], {}),
         ("manuals", ["tests/lint/docs.sh", "check"], {}),
         ("cppcheck", ["cppcheck", "-q", f"-j{JOBS}", "--std=c11", "--error-exitcode=1",
                       "--enable=warning,performance,portability", "--inline-suppr",
