@@ -82,7 +82,8 @@ MUSTUSE enum err kafka_consumer_open(struct kafka_consumer **out, const struct k
                                      int wake_fd, struct errbuf *eb);
 /* Before the first kafka_next() of a consumer without a group: from the first message on. */
 void kafka_watch_from_start(struct kafka_consumer *c);
-/* Commits the position, leaves the group, frees; a few seconds at most.  NULL is fine. */
+/* Commits the position, leaves the group, frees.  Some seven seconds when no broker answers.  NULL
+ * is fine. */
 void kafka_consumer_close(struct kafka_consumer *c);
 /* Also serves rebalances and waits for the commit of a partition that goes away, so call it at
  * least once a second even when busy.  False: nothing now, or no room. */
