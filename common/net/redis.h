@@ -34,7 +34,7 @@ struct redis_conf {
     int64_t timeout_ms; /* for one turn: send, run, answer */
 };
 extern const struct conf_key redis_conf_keys[2];
-extern const struct metric_set redis_metrics;
+extern const struct metric_set redis_metrics, redis_link_metrics;
 
 struct redis_script {
     const char *name, *body; /* name: for messages */
@@ -43,11 +43,11 @@ struct redis_script {
 #define REDIS_KEYS_MAX 8U
 #define REDIS_ARGS_MAX 80U
 
-struct redis_op {                 /* one script call; the caller's until done() */
-    unsigned script;              /* index in the table given to redis_open() */
+struct redis_op {    /* one script call; the caller's until done() */
+    unsigned script; /* index in the table given to redis_open() */
     uint8_t nkeys, nargs;
     struct str key[REDIS_KEYS_MAX], arg[REDIS_ARGS_MAX]; /* borrowed until done() */
-    mono_t deadline;              /* ERR_TIMEOUT without being sent once past */
+    mono_t deadline; /* ERR_TIMEOUT without being sent once past */
     void (*done)(struct redis_op *, enum err, const struct redis_val *); /* exactly once */
 
     /* redis's own */
@@ -82,9 +82,9 @@ enum err redis_command(struct redis *r, const struct str *argv, size_t n, int64_
 /* ---- reading an answer */
 enum redis_type { REDIS_NIL, REDIS_INT, REDIS_TEXT, REDIS_LIST };
 enum redis_type redis_type(const struct redis_val *v);
-int64_t redis_int(const struct redis_val *v);    /* also of a text with digits; else 0 */
+int64_t redis_int(const struct redis_val *v);     /* also of a text with digits; else 0 */
 struct str redis_text(const struct redis_val *v); /* STR_NONE for anything but text */
 size_t redis_len(const struct redis_val *v);      /* items of a list; else 0 */
-const struct redis_val *redis_at(const struct redis_val *v, size_t i); /* never NULL; nil past the end */
+const struct redis_val *redis_at(const struct redis_val *v, size_t i); /* past the end: a nil */
 
 #endif

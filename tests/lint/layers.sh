@@ -27,7 +27,7 @@ home() { # header, then its home
 home civetweb 'common/net/httpd'
 home curl/ 'common/net/httpc\.c'
 home librdkafka/ 'common/net/kafka'
-home hiredis/ 'common/net/redis\.c'
+home hiredis/ 'common/net/redis(_link|_val)?\.[ch]'
 home openssl/ 'common/base/enc\.c'
 home jpeglib 'rekognition-local/raster_jpeg\.c'
 home png\\.h 'rekognition-local/raster_png\.c'
