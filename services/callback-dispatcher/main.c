@@ -73,7 +73,7 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     d->work_fd = wake_open();
     d->timeout_ms = c->timeout_ms;
     const struct httpc_conf http = { .ca_bundle = c->ca_bundle,
-                                     .max_idle = 256,
+                                     .max_idle = 512,
                                      .user_agent = "labelwire/" SVC_VERSION };
     enum err e = netguard_parse(&d->guard, str_of(c->allow_cidrs), eb);
     if (e == ERR_OK)

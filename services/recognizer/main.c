@@ -65,7 +65,7 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     p->region = str_of(c->aws.region);
     p->bucket = str_of(c->s3.bucket);
     const struct httpc_conf http = { .ca_bundle = c->aws.ca_bundle,
-                                     .max_idle = 256,
+                                     .max_idle = 512,
                                      .user_agent = "labelwire-recognizer/" SVC_VERSION };
     enum err e = rekog_init(&p->rekog, &c->rekog, p->region, str_of(c->s3.endpoint), eb);
     p->busy_max = p->rekog.by_reference ? BUSY_BY_REFERENCE : BUSY_BY_VALUE;

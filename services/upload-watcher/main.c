@@ -61,7 +61,7 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     w->timers = timers_new(w);
     w->bucket = str_of(c->s3.bucket);
     const struct httpc_conf http = { .ca_bundle = c->aws.ca_bundle,
-                                     .max_idle = 64,
+                                     .max_idle = 512,
                                      .user_agent = "labelwire-upload-watcher/" SVC_VERSION };
     enum err e = s3_init(&w->s3, &c->s3, &c->aws, eb);
     if (e == ERR_OK)
