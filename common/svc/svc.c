@@ -52,6 +52,12 @@ int svc_stop_fd(const struct svc *s)
     return s->stop_fd;
 }
 
+enum err svc_refuse(enum err e, const struct errbuf *eb)
+{
+    LOG(ERROR, "service.refused", F_STR("error", err_name(e)), F_STR("detail", eb->text));
+    return e;
+}
+
 void svc_beat(struct svc *s)
 {
     atomic_store(&s->last_beat_ns, mono_now().ns);

@@ -63,8 +63,10 @@ struct svc_def {
 
 int svc_main(int argc, char **argv, const struct svc_def *def);
 
-bool svc_stopping(const struct svc *s);           /* any thread */
-int svc_stop_fd(const struct svc *s);             /* readable from the first signal on */
+bool svc_stopping(const struct svc *s); /* any thread */
+int svc_stop_fd(const struct svc *s);   /* readable from the first signal on */
+/* Logs why the service cannot go on, for run() to return; gives e back. */
+enum err svc_refuse(enum err e, const struct errbuf *eb);
 void svc_beat(struct svc *s);                     /* once a turn, from the loop */
 void svc_dep(struct svc *s, size_t dep, bool up); /* any thread; logs changes */
 

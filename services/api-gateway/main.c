@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "api-gateway/gateway.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "svc/svc.h"
 
@@ -80,10 +79,8 @@ static enum err app_run(struct svc *s, void *arg)
     struct pollfd stop = { .fd = svc_stop_fd(s), .events = POLLIN };
     while (!svc_stopping(s)) {
         enum err e = repo_watch(&a->gateway.repo, mono_now(), &eb);
-        if (e == ERR_CONFIG) {
-            LOG(ERROR, "store.refused", F_STR("reason", eb.text));
-            return e;
-        }
+        if (e == ERR_CONFIG)
+            return svc_refuse(e, &eb);
         svc_dep(s, DEP_REDIS, e == ERR_OK);
         if (e == ERR_OK)
             atomic_store(&a->gateway.checked, true);

@@ -37,13 +37,11 @@ struct item {
 
 static void item_end(struct item *it, bool stored)
 {
-    struct dispatch *d = it->d;
-    d->busy--;
+    struct worker *w = &it->d->worker;
     httpc_req_fini(&it->post);
     buf_fini(&it->result.labels);
     buf_fini(&it->body);
-    if (stored) /* else the message comes again */
-        kafka_done(d->work, it->ticket);
+    worker_done(w, it->ticket, stored);
     free(it);
 }
 
@@ -77,7 +75,7 @@ static void answered(struct httpc_req *rq, enum err e)
         F_INT("attempt", it->change.b.attempts + 1), F_INT("status", rq->status),
         F_STR("code", it->verdict.code), F_STR("why", rq->why), F_INT("took_us", rq->took_us));
     it->change.done = ended;
-    repo_apply(&it->d->repo, &it->change);
+    repo_apply(&it->d->worker.repo, &it->change);
 }
 
 static bool guard(const void *arg, const struct sockaddr *peer)
@@ -105,7 +103,7 @@ static void post(struct item *it)
                                    .guard_arg = &d->guard,
                                    .done = answered,
                                    .owner = it };
-    httpc_start(d->http, &it->post);
+    httpc_start(d->worker.http, &it->post);
 }
 
 static void got_result(struct repo_lookup *l, enum err e)
@@ -127,27 +125,18 @@ static void started(struct repo_change *c, enum err e)
     (void)!str_copy(it->result.id, sizeof it->result.id, str_of(c->b.id));
     it->result.done = got_result;
     it->result.owner = it;
-    repo_look_up(&it->d->repo, &it->result);
+    repo_look_up(&it->d->worker.repo, &it->result);
 }
 
-static void take_work(struct dispatch *d, const struct event_work *work, struct kafka_ticket ticket)
+void dispatch_take(struct worker *w, const struct event_work *work, struct kafka_ticket ticket)
 {
     struct item *it = xcalloc(1, sizeof *it);
-    it->d = d;
+    it->d = (struct dispatch *)w;
     it->ticket = ticket;
     it->body = BUF_INIT(RENDER_MAX_BYTES + 1024);
     it->change.ev.type = LIFE_DELIVER_START;
     it->change.done = started;
     it->change.owner = it;
     (void)!str_copy(it->change.b.id, sizeof it->change.b.id, str_of(work->id));
-    d->busy++;
-    repo_apply(&d->repo, &it->change);
-}
-
-void dispatch_admit(struct dispatch *d)
-{
-    struct event_work work;
-    struct kafka_ticket ticket;
-    while (d->busy < DISPATCH_BUSY_MAX && work_next(d->work, &work, &ticket))
-        take_work(d, &work, ticket);
+    repo_apply(&w->repo, &it->change);
 }

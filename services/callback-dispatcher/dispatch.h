@@ -5,28 +5,20 @@
 #ifndef CALLBACK_DISPATCHER_DISPATCH_H
 #define CALLBACK_DISPATCHER_DISPATCH_H
 
-#include "base/metric.h"
-#include "blob/repo.h"
-#include "blob/work.h"
-#include "net/httpc.h"
-#include "net/kafka.h"
+#include "blob/worker.h"
 #include "net/netguard.h"
 
 #define DISPATCH_BUSY_MAX 256U /* deliveries in progress */
 
 struct dispatch {
-    struct repo repo;
-    struct httpc *http;
+    struct worker worker; /* first: a worker of ours is one of these */
     struct netguard guard;
-    struct kafka_consumer *work;
-    int work_fd; /* readable when work arrives */
     int64_t timeout_ms;
-    unsigned busy;
 };
 
 extern const struct metric_set dispatch_metrics;
 
-/* Takes work while there is room. */
-void dispatch_admit(struct dispatch *d);
+/* worker.take */
+void dispatch_take(struct worker *w, const struct event_work *work, struct kafka_ticket ticket);
 
 #endif

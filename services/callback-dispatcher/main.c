@@ -1,14 +1,9 @@
 /* callback-dispatcher - delivers results to callback URLs. */
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
-#include "base/wake.h"
 #include "callback-dispatcher/dispatch.h"
 #include "svc/svc.h"
-
-#define WINDOW 1024U /* messages in flight for each partition */
 
 enum { DEP_REDIS, DEP_KAFKA };
 
@@ -57,10 +52,7 @@ static void check(const void *arg, struct buf *problems)
 static void app_close(void *arg)
 {
     struct dispatch *d = arg;
-    httpc_close(d->http);
-    repo_close(&d->repo);
-    kafka_consumer_close(d->work);
-    close(d->work_fd);
+    worker_close(&d->worker);
     free(d);
 }
 
@@ -70,52 +62,35 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     const struct conf *c = arg;
     struct dispatch *d = xcalloc(1, sizeof *d);
     *out = d;
-    d->work_fd = wake_open();
     d->timeout_ms = c->timeout_ms;
-    const struct httpc_conf http = { .ca_bundle = c->ca_bundle,
-                                     .max_idle = 512,
-                                     .user_agent = "labelwire/" SVC_VERSION };
+    d->worker.take = dispatch_take;
+    d->worker.busy_max = DISPATCH_BUSY_MAX;
+    const struct worker_conf worker = {
+        .source = "callback-dispatcher",
+        .group = GROUP_DISPATCHER,
+        .topic = TOPIC_DELIVER,
+        .repo = &c->repo,
+        .policy = &c->policy,
+        .kafka = &c->kafka,
+        .http = { .ca_bundle = c->ca_bundle,
+                  .max_idle = 2 * DISPATCH_BUSY_MAX,
+                  .user_agent = "labelwire/" SVC_VERSION },
+    };
     enum err e = netguard_parse(&d->guard, str_of(c->allow_cidrs), eb);
-    if (e == ERR_OK)
-        e = httpc_open(&d->http, &http, eb);
-    if (e == ERR_OK)
-        e = repo_open(&d->repo, &c->repo, &c->policy, "callback-dispatcher", eb);
-    if (e == ERR_OK)
-        e = kafka_consumer_open(&d->work, &c->kafka, GROUP_DISPATCHER, TOPIC_DELIVER, WINDOW,
-                                d->work_fd, eb);
-    return e;
-}
-
-static void turn(struct dispatch *d, int stop_fd, bool stopping)
-{
-    struct pollfd fds[] = { { .fd = d->work_fd, .events = POLLIN },
-                            { .fd = stopping ? -1 : stop_fd, .events = POLLIN } };
-    int64_t wait_ms = stopping ? 50 : 1000;
-    if (!stopping) {
-        wake_drain(d->work_fd);
-        dispatch_admit(d);
-        if (kafka_more(d->work) && d->busy < DISPATCH_BUSY_MAX)
-            wait_ms = 0;
-    }
-    repo_turn(&d->repo, mono_now());
-    httpc_poll(d->http, fds, N_OF(fds), repo_wait_ms(&d->repo, mono_now(), wait_ms));
-    repo_turn(&d->repo, mono_now());
+    return e == ERR_OK ? worker_open(&d->worker, &worker, eb) : e;
 }
 
 static enum err app_run(struct svc *s, void *arg)
 {
     struct dispatch *d = arg;
     struct errbuf eb = { "" };
-    while (!svc_stopping(s) || d->busy > 0) {
-        enum err e = repo_watch(&d->repo, mono_now(), &eb);
-        if (e == ERR_CONFIG) {
-            LOG(ERROR, "store.refused", F_STR("reason", eb.text));
-            return e;
-        }
+    while (!svc_stopping(s) || d->worker.busy > 0) {
+        enum err e = worker_turn(&d->worker, svc_stop_fd(s), svc_stopping(s), &eb);
+        if (e == ERR_CONFIG)
+            return svc_refuse(e, &eb);
         svc_dep(s, DEP_REDIS, e == ERR_OK);
-        svc_dep(s, DEP_KAFKA, kafka_up(d->work));
+        svc_dep(s, DEP_KAFKA, kafka_up(d->worker.work));
         svc_beat(s);
-        turn(d, svc_stop_fd(s), svc_stopping(s));
     }
     return ERR_OK;
 }
@@ -126,7 +101,7 @@ static const struct svc_def callback_dispatcher = {
     .conf = groups,
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
-    .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &work_metrics,
+    .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &worker_metrics,
                  &dispatch_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
     .check = check,

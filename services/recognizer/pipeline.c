@@ -39,13 +39,11 @@ struct item {
 
 static void item_end(struct item *it, bool stored)
 {
-    struct pipeline *p = it->p;
-    p->busy--;
+    struct worker *w = &it->p->worker;
     s3_req_fini(&it->object);
     rekog_req_fini(&it->call);
     buf_fini(&it->labels);
-    if (stored) /* else the message comes again */
-        kafka_done(p->work, it->ticket);
+    worker_done(w, it->ticket, stored);
     free(it);
 }
 
@@ -62,7 +60,7 @@ static void end_with(struct item *it, const struct life_event *ev)
 {
     it->change.ev = *ev;
     it->change.done = ended;
-    repo_apply(&it->p->repo, &it->change);
+    repo_apply(&it->p->worker.repo, &it->change);
 }
 
 static void reject(struct item *it, enum blob_result result, const char *code, const char *detail)
@@ -175,7 +173,7 @@ static void call(struct item *it, struct str image)
     it->call.http.done = answered;
     it->call.http.owner = it;
     metric_add(&metrics[M_CALLS], 1);
-    httpc_start(p->http, &it->call.http);
+    httpc_start(p->worker.http, &it->call.http);
 }
 
 /* ---- the object */
@@ -192,7 +190,7 @@ static void ask_s3(struct item *it, const struct s3_ask *ask, size_t max_answer,
     }
     it->object.http.done = done;
     it->object.http.owner = it;
-    httpc_start(it->p->http, &it->object.http);
+    httpc_start(it->p->worker.http, &it->object.http);
 }
 
 static void get(struct item *it, struct str range, size_t max_answer,
@@ -304,7 +302,7 @@ static void got_head(struct httpc_req *rq, enum err e)
             .height = it->image.height,
         };
         it->change.done = probed;
-        repo_apply(&it->p->repo, &it->change);
+        repo_apply(&it->p->worker.repo, &it->change);
     }
 }
 
@@ -319,24 +317,15 @@ static void started(struct repo_change *c, enum err e)
         get(it, S(HEAD_RANGE), IMAGE_HEAD_BYTES, got_head);
 }
 
-static void take_work(struct pipeline *p, const struct event_work *work, struct kafka_ticket ticket)
+void pipeline_take(struct worker *w, const struct event_work *work, struct kafka_ticket ticket)
 {
     struct item *it = xcalloc(1, sizeof *it);
-    it->p = p;
+    it->p = (struct pipeline *)w;
     it->ticket = ticket;
     it->labels = BUF_INIT(LABELS_BYTES);
     it->change.ev.type = LIFE_RECOGNIZE_START;
     it->change.done = started;
     it->change.owner = it;
     (void)!str_copy(it->change.b.id, sizeof it->change.b.id, str_of(work->id));
-    p->busy++;
-    repo_apply(&p->repo, &it->change);
-}
-
-void pipeline_admit(struct pipeline *p)
-{
-    struct event_work work;
-    struct kafka_ticket ticket;
-    while (p->busy < p->busy_max && work_next(p->work, &work, &ticket))
-        take_work(p, &work, ticket);
+    repo_apply(&w->repo, &it->change);
 }

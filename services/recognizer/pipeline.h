@@ -10,28 +10,20 @@
 
 #include "aws/rekog.h"
 #include "aws/s3.h"
-#include "base/metric.h"
-#include "blob/repo.h"
-#include "blob/work.h"
-#include "net/httpc.h"
-#include "net/kafka.h"
+#include "blob/worker.h"
 
 struct pipeline {
-    struct repo repo;
+    struct worker worker; /* first: a worker of ours is one of these */
     struct s3 s3;
     struct rekog rekog;
     struct aws_creds creds;
     struct str region, bucket;
     struct sigv4_key key; /* of the day, for Rekognition */
-    struct httpc *http;
-    struct kafka_consumer *work;
-    int work_fd; /* readable when work arrives */
-    unsigned busy, busy_max;
 };
 
 extern const struct metric_set pipeline_metrics;
 
-/* Takes work while there is room. */
-void pipeline_admit(struct pipeline *p);
+/* worker.take */
+void pipeline_take(struct worker *w, const struct event_work *work, struct kafka_ticket ticket);
 
 #endif

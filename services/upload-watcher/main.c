@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/wake.h"
 #include "svc/svc.h"
@@ -106,10 +105,8 @@ static enum err app_run(struct svc *s, void *arg)
     struct errbuf eb = { "" };
     while (!svc_stopping(s) || w->uploads_busy + w->timers_busy > 0) {
         enum err e = repo_watch(&w->repo, mono_now(), &eb);
-        if (e == ERR_CONFIG) {
-            LOG(ERROR, "store.refused", F_STR("reason", eb.text));
-            return e;
-        }
+        if (e == ERR_CONFIG)
+            return svc_refuse(e, &eb);
         svc_dep(s, DEP_REDIS, e == ERR_OK);
         svc_dep(s, DEP_KAFKA, kafka_up(w->uploads) && relay_up(a->relay));
         svc_beat(s);

@@ -22,7 +22,7 @@ done
 
 home() { # header, then its home
     grep -rnlE "#include <$1" common services | grep -vE "$2" |
-        sed "s|\$|: <$1> belongs to $2|" >> "$bad"
+        sed "s~\$~: <$1> belongs to $2~" >> "$bad"
 }
 home civetweb 'common/net/httpd'
 home curl/ 'common/net/httpc\.c'
@@ -40,6 +40,6 @@ for p in $pure; do
     # shellcheck disable=SC2086 # a list of files
     grep -nE 'mono_now|wall_now|rand_(bytes|u64|uuid)|pthread_|<(poll|sys/epoll)|[^_](socket|connect)\(' $files /dev/null >> "$bad"
     # shellcheck disable=SC2086
-    grep -nE '#include "(net/(httpc|kafka|redis)|aws/(s3|cred)|blob/(repo|script|work)|svc/)' $files /dev/null >> "$bad"
+    grep -nE '#include "(net/(httpc|kafka|redis)|aws/(s3|cred)|blob/(repo|script|worker)|svc/)' $files /dev/null >> "$bad"
 done
 if [ -s "$bad" ]; then echo "layers: not allowed:"; cat "$bad"; exit 1; fi

@@ -1,0 +1,94 @@
+#include "blob/worker.h"
+
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/wake.h"
+
+#define WINDOW   1024U /* messages in flight for each partition */
+#define SLEEP_MS 1000
+#define DRAIN_MS 50
+
+enum { M_POISON };
+static struct metric metrics[] = {
+    [M_POISON] = { "labelwire_worker_poison_total", NULL, "Messages that are no work item.",
+                   METRIC_COUNTER, 0 },
+};
+const struct metric_set worker_metrics = { metrics, N_OF(metrics) };
+
+enum err worker_open(struct worker *w, const struct worker_conf *c, struct errbuf *eb)
+{
+    w->work_fd = wake_open();
+    enum err e = httpc_open(&w->http, &c->http, eb);
+    if (e == ERR_OK)
+        e = repo_open(&w->repo, c->repo, c->policy, c->source, eb);
+    if (e == ERR_OK)
+        e = kafka_consumer_open(&w->work, c->kafka, c->group, c->topic, WINDOW, w->work_fd, eb);
+    return e;
+}
+
+void worker_close(struct worker *w)
+{
+    httpc_close(w->http);
+    repo_close(&w->repo);
+    kafka_consumer_close(w->work);
+    if (w->work_fd > 0)
+        close(w->work_fd);
+}
+
+void worker_done(struct worker *w, struct kafka_ticket ticket, bool stored)
+{
+    w->busy--;
+    if (stored)
+        kafka_done(w->work, ticket);
+}
+
+/* The next message that is a work item. */
+static bool next_item(struct worker *w, struct event_work *item, struct kafka_ticket *ticket)
+{
+    struct kafka_msg msg;
+    while (kafka_next(w->work, &msg)) {
+        struct errbuf eb = { "" };
+        enum err e = event_read_work(item, msg.value, &eb);
+        *ticket = msg.ticket;
+        if (e == ERR_OK)
+            return true;
+        if (e == ERR_RANGE) {
+            LOG(ERROR, "work.too_new", F_STR("reason", eb.text), F_INT("offset", msg.offset));
+            continue;
+        }
+        metric_add(&metrics[M_POISON], 1);
+        LOG(WARN, "work.unreadable", F_STR("reason", eb.text), F_INT("partition", msg.partition),
+            F_INT("offset", msg.offset));
+        kafka_done(w->work, msg.ticket);
+    }
+    return false;
+}
+
+static void admit(struct worker *w)
+{
+    struct event_work item;
+    struct kafka_ticket ticket;
+    wake_drain(w->work_fd);
+    while (w->busy < w->busy_max && next_item(w, &item, &ticket)) {
+        w->busy++;
+        w->take(w, &item, ticket);
+    }
+}
+
+enum err worker_turn(struct worker *w, int stop_fd, bool stopping, struct errbuf *eb)
+{
+    struct pollfd fds[] = { { .fd = w->work_fd, .events = POLLIN },
+                            { .fd = stopping ? -1 : stop_fd, .events = POLLIN } };
+    int64_t wait_ms = stopping ? DRAIN_MS : SLEEP_MS;
+    enum err e = repo_watch(&w->repo, mono_now(), eb);
+    if (!stopping) {
+        admit(w);
+        if (kafka_more(w->work) && w->busy < w->busy_max)
+            wait_ms = 0;
+    }
+    repo_turn(&w->repo, mono_now());
+    httpc_poll(w->http, fds, N_OF(fds), repo_wait_ms(&w->repo, mono_now(), wait_ms));
+    repo_turn(&w->repo, mono_now());
+    return e;
+}

@@ -1,0 +1,50 @@
+/* worker.h - what recognizer and dispatcher have in common: work items from a topic, each led to
+ * a stored transition, many at a time on one loop.
+ *
+ *   worker_turn():  items from Kafka ─▶ take() ─▶ … repo, http … ─▶ worker_done()
+ *
+ * What is no work item is logged, counted and done with; an item of a version that this program
+ * does not know is left unfinished, with an alarm in the log, for a newer program.
+ * Thread   one, the loop's.
+ */
+#ifndef BLOB_WORKER_H
+#define BLOB_WORKER_H
+
+#include "base/metric.h"
+#include "blob/event.h"
+#include "blob/repo.h"
+#include "net/httpc.h"
+#include "net/kafka.h"
+
+struct worker {
+    struct repo repo;
+    struct httpc *http;
+    struct kafka_consumer *work;
+    int work_fd;             /* readable when work arrives */
+    unsigned busy, busy_max; /* items in progress; the caller sets busy_max */
+    /* Begins with one item, which ends with worker_done(), now or later. */
+    void (*take)(struct worker *w, const struct event_work *item, struct kafka_ticket ticket);
+};
+
+extern const struct metric_set worker_metrics;
+
+struct worker_conf {
+    const char *source; /* name of the service, for events */
+    const char *group, *topic;
+    const struct repo_conf *repo;
+    const struct life_policy *policy; /* borrowed while w is open */
+    const struct kafka_conf *kafka;
+    struct httpc_conf http;
+};
+MUSTUSE enum err worker_open(struct worker *w, const struct worker_conf *c, struct errbuf *eb);
+/* Gives up what is in progress: it comes again.  Safe on a zeroed struct. */
+void worker_close(struct worker *w);
+
+/* One turn of the loop; sleeps at most a second.  stopping: no new items.  Returns how the look
+ * at Redis went, as repo_watch(). */
+MUSTUSE enum err worker_turn(struct worker *w, int stop_fd, bool stopping, struct errbuf *eb);
+
+/* The item's transition is stored, or there is nothing to do; false: it must come again. */
+void worker_done(struct worker *w, struct kafka_ticket ticket, bool stored);
+
+#endif
