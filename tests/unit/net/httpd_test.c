@@ -792,7 +792,7 @@ static void test_ipv6(void **state)
                                .body_ms = BODY_MS };
     struct httpd *d;
     struct errbuf eb;
-    if (httpd_open(&d, &conf, &eb) != ERR_OK) { /* the library's or the kernel's limit */
+    if (httpd_open(&d, &conf, &eb) != ERR_OK) {      /* the library's or the kernel's limit */
         assert_non_null(strstr(eb.text, "[::1]:0")); /* says so, and what to do */
         return;
     }
