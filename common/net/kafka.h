@@ -90,6 +90,9 @@ void kafka_consumer_close(struct kafka_consumer *c);
 bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out);
 /* kafka_next() would go on although the fd is quiet: take more, if there is room for it, before
  * sleeping. */
+/* Instead of kafka_next() while the caller has no room: serves rebalances and keeps the group's
+ * patience; what arrives is kept for later. */
+void kafka_serve(struct kafka_consumer *c);
 bool kafka_more(const struct kafka_consumer *c);
 /* A ticket from before a rebalance is counted and ignored: the message comes again, here or
  * elsewhere. */

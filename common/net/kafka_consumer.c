@@ -368,7 +368,7 @@ static bool is_stuck(struct kafka_consumer *c)
     return false;
 }
 
-static rd_kafka_message_t *take_queued(struct kafka_consumer *c)
+static rd_kafka_message_t *take_queued(struct kafka_consumer *c, bool room)
 {
     rd_kafka_message_t *m;
     while ((m = rd_kafka_consumer_poll(c->rk, 0)) != NULL) {
@@ -384,7 +384,7 @@ static rd_kafka_message_t *take_queued(struct kafka_consumer *c)
             return m;
         struct part *p = part_get(c, m->partition);
         assert(p->assigned && p->parked == NULL); /* else it would be skipped */
-        if (!offwin_full(&p->win))
+        if (room && !offwin_full(&p->win))
             return m;
         p->parked = m;
         p->parked_at = mono_now();
@@ -426,7 +426,7 @@ bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out)
         watch_try(c);
     rd_kafka_message_t *m = take_parked(c);
     if (m == NULL && !is_stuck(c))
-        m = take_queued(c);
+        m = take_queued(c, true);
     c->drained = m == NULL;
     if (m == NULL) {
         metric_set(&kafka_rows[KAFKA_HEAD_AGE], kafka_head_age_ms(c));
@@ -434,6 +434,12 @@ bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out)
     }
     hand_out(c, m, out);
     return true;
+}
+
+void kafka_serve(struct kafka_consumer *c)
+{
+    if (!is_stuck(c))
+        (void)take_queued(c, false);
 }
 
 bool kafka_more(const struct kafka_consumer *c)

@@ -21,8 +21,11 @@ static struct metric metrics[] = {
 const struct metric_set redis_metrics = { metrics, N_OF(metrics) };
 
 struct redis {
-    struct redis_link link; /* touched only by the thread that does the turn */
-    pthread_mutex_t lock;   /* guards what follows */
+    /* touched only by the thread that does the turn */
+    struct redis_link link;
+    bool refusing; /* the last script was answered with an error */
+
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t turned;
     struct redis_op *head, **tail;
     bool turning; /* a waiting thread does a turn for all */
@@ -50,6 +53,8 @@ static void finish(struct redis *r, struct redis_op *op, enum err e, const redis
 {
     if (e != ERR_OK)
         metric_add(&metrics[M_ERRORS], 1);
+    else
+        r->refusing = false;
     bool awaited = op->awaited;
     op->done(op, e, (const struct redis_val *)reply);
     if (!awaited)
@@ -64,9 +69,12 @@ static enum err classify(struct redis *r, const struct redis_op *op, struct str 
 {
     static const char *const later[] = { "OOM ",      "READONLY ",   "LOADING ",     "BUSY ",
                                          "MISCONF ",  "NOREPLICAS ", "MASTERDOWN ",  "TRYAGAIN ",
-                                         "NOSCRIPT ", "-OOM ",       "CLUSTERDOWN ", "MOVED " };
-    LOG(WARN, "redis.script_failed", F_STR("script", r->link.scripts[op->script].name),
-        F_VIEW("error", text));
+                                         "NOSCRIPT ", "-OOM ",       "CLUSTERDOWN ", "MOVED ",
+                                         "ASK " };
+    if (!r->refusing) /* the first of a row; while Redis is full the rest would only repeat it */
+        LOG(WARN, "redis.script_failed", F_STR("script", r->link.scripts[op->script].name),
+            F_VIEW("error", text));
+    r->refusing = true;
     for (size_t i = 0; i < N_OF(later); i++)
         if (str_starts(text, str_of(later[i])))
             return ERR_FULL;
@@ -253,13 +261,13 @@ enum err redis_command(struct redis *r, const struct str *argv, size_t n, int64_
     redisReply *reply = redisCommandArgv(r->link.ctx, (int)n, words, lens);
     if (reply == NULL)
         return break_off(r, NULL);
+    redisSetTimeout(r->link.ctx, redis_in_ms(r->link.timeout_ms));
     bool refused = reply->type == REDIS_REPLY_ERROR;
     if (refused)
         LOG(WARN, "redis.refused", F_VIEW("command", argv[0]), F_STR("error", reply->str));
     else
         done(arg, (const struct redis_val *)reply);
     freeReplyObject(reply);
-    redisSetTimeout(r->link.ctx, redis_in_ms(r->link.timeout_ms));
     return refused ? ERR_REMOTE : ERR_OK;
 }
 

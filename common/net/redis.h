@@ -75,7 +75,8 @@ void redis_await(struct redis *r, struct redis_op *op);
 bool redis_up(struct redis *r); /* the last turn had a connection */
 
 /* One plain command, for what a script cannot do (XREAD BLOCK, PING), on a connection that this
- * thread has for itself; waits block_ms longer than timeout_ms.  done() only on ERR_OK. */
+ * thread has for itself; waits block_ms longer than timeout_ms.  done() only on ERR_OK, and it
+ * must not call redis. */
 enum err redis_command(struct redis *r, const struct str *argv, size_t n, int64_t block_ms,
                        void (*done)(void *arg, const struct redis_val *), void *arg);
 

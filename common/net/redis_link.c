@@ -13,7 +13,7 @@ enum { M_CONNECTS, M_UP };
 static struct metric metrics[] = {
     [M_CONNECTS] = { "labelwire_redis_connects_total", NULL, "Connections made.", METRIC_COUNTER,
                      0 },
-    [M_UP] = { "labelwire_redis_up", NULL, "1 while connected.", METRIC_GAUGE, 0 },
+    [M_UP] = { "labelwire_redis_up", NULL, "Connections that are up.", METRIC_GAUGE, 0 },
 };
 const struct metric_set redis_link_metrics = { metrics, N_OF(metrics) };
 
@@ -91,8 +91,8 @@ void redis_link_drop(struct redis_link *l)
     if (l->ctx != NULL)
         redisFree(l->ctx);
     l->ctx = NULL;
-    atomic_store(&l->up, false);
-    metric_set(&metrics[M_UP], 0);
+    if (atomic_exchange(&l->up, false))
+        metric_add(&metrics[M_UP], -1);
 }
 
 /* Sends one command and logs an error answer; true when the server said anything else. */
@@ -171,7 +171,7 @@ bool redis_link_ready(struct redis_link *l)
     }
     LOG(INFO, "redis.connected", F_STR("host", l->to.host), F_INT("port", l->to.port));
     metric_add(&metrics[M_CONNECTS], 1);
-    metric_set(&metrics[M_UP], 1);
+    metric_add(&metrics[M_UP], 1);
     l->pause_ms = PAUSE_MIN_MS;
     atomic_store(&l->up, true);
     return true;
