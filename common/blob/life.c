@@ -184,7 +184,7 @@ static void begin_again(struct life_step *out, const char *event)
 static void uploaded(const struct blob *b, const struct life_event *ev, struct life_step *out)
 {
     bool same_object = str_eq(str_of(b->etag), ev->etag);
-    if (b->phase == PHASE_ERASING)
+    if (b->phase == PHASE_ERASING || (ev->hearsay && b->phase != PHASE_AWAITING))
         return;
     if (b->phase == PHASE_AWAITING) {
         pin(&out->next, ev);
@@ -235,7 +235,7 @@ static void timer_due(const struct blob *b, struct life_step *out)
         break;
     case PHASE_FINISHED:
         if (!life_wants_look(b))
-            enter(out, PHASE_ERASING, ERASE_RETRY_MS, "retention.ended");
+            enter(out, PHASE_ERASING, 0, "retention.ended");
         break;
     case PHASE_ERASING:
         enter(out, PHASE_ERASING, ERASE_RETRY_MS, "erasing.repeated");
@@ -299,8 +299,8 @@ static void deliver_start(const struct blob *b, const struct life_policy *p, str
     if (b->phase != PHASE_DELIVERING)
         return;
     if (b->starts + 1 >= LIFE_STARTS_MAX) {
-        out->next.delivery = DELIVERY_FAILURE;
-        COPY(out->next.code, S("crashed"));
+        if (b->delivery != DELIVERY_DONE)
+            out->next.delivery = DELIVERY_FAILURE;
         finish(out, p, "delivery.gave_up");
         return;
     }

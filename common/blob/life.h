@@ -73,6 +73,7 @@ struct life_event {
     int64_t size, width, height;
     enum blob_result result;
     enum blob_delivery delivery;
+    bool hearsay;           /* told by an event, which may be late; not seen by a look */
     bool gone;              /* the receiver answered 410: no further attempt */
     int64_t retry_after_ms; /* the peer's wish; honoured between once and twice the own delay */
 };

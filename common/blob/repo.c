@@ -147,21 +147,32 @@ static void apply_end(struct repo_change *c, enum err e)
     c->done(c, e);
 }
 
+/* The record that a repeated write met is the one that it writes: the first time had worked. */
+static bool is_our_own(struct repo_change *c)
+{
+    return c->repeated && blob_fields(c->fields, &c->b, &c->step.next) == 0;
+}
+
 static void applied(struct redis_op *op, enum err e, const struct redis_val *v)
 {
     struct repo_change *c = (struct repo_change *)((char *)op - offsetof(struct repo_change, op));
-    if (keep_waiting(c->repo, op, e))
+    if (keep_waiting(c->repo, op, e)) {
+        c->repeated = true;
         return;
+    }
     int64_t verdict = redis_int(redis_at(v, 0));
-    if (e == ERR_OK && verdict == 1) {
-        c->b = c->step.next;
-        log_step(&c->step);
-    } else if (e == ERR_OK && verdict == 0) { /* somebody was faster: decide anew */
+    if (e == ERR_OK && verdict == 0) {
         e = read_record(&c->b, v, 1);
-        if (e == ERR_OK) {
+        if (e == ERR_OK && is_our_own(c)) {
+            verdict = 1;
+        } else if (e == ERR_OK) { /* somebody was faster: decide anew */
             apply_decide(c);
             return;
         }
+    }
+    if (e == ERR_OK && verdict == 1) {
+        c->b = c->step.next;
+        log_step(&c->step);
     } else if (e == ERR_OK) {
         e = ERR_MISSING;
     }
@@ -209,6 +220,7 @@ static void apply_decide(struct repo_change *c)
 {
     life_next(&c->b, &c->ev, c->repo->policy, rand_u64(), &c->step);
     c->step.next.updated_ms = wall_now().ms;
+    c->repeated = false;
     if (c->step.changed)
         apply_write(c);
     else
@@ -349,7 +361,8 @@ enum err repo_create(struct repo *r, struct blob *b)
     op_arg(&a.op, str_of(step.event));
     op_arg(&a.op, S(TOPIC_EVENTS));
     op_arg(&a.op, buf_str(&event));
-    op_fields(&a.op, fields, blob_fields(fields, &step.next, NULL));
+    size_t n_fields = blob_fields(fields, &step.next, NULL);
+    op_fields(&a.op, fields, n_fields);
     redis_await(r->redis, &a.op);
     buf_fini(&event);
     if (a.e == ERR_OK && a.n[0] < 0)
@@ -432,6 +445,7 @@ static enum err check(struct repo *r, struct errbuf *eb)
     op_key(&a.op, &key);
     op_arg(&a.op, str_of(shards));
     op_arg(&a.op, SCHEMA);
+    wall_t before = wall_now();
     redis_await(r->redis, &a.op);
     if (a.e != ERR_OK)
         return errbuf_set(eb, a.e, "Redis does not answer");
@@ -442,18 +456,24 @@ static enum err check(struct repo *r, struct errbuf *eb)
     if (a.n[1] != 1)
         return errbuf_set(eb, ERR_CONFIG, "Redis holds schema %lld, this program knows 1",
                           (long long)a.n[1]);
-    int64_t skew_ms = wall_now().ms - a.n[2];
-    if (skew_ms > SKEW_MAX_MS || skew_ms < -SKEW_MAX_MS)
-        return errbuf_set(eb, ERR_CONFIG, "the clock here and that of Redis differ by %lld ms",
-                          (long long)skew_ms);
+    int64_t behind_ms = a.n[2] - wall_now().ms, ahead_ms = before.ms - a.n[2];
+    if (behind_ms > SKEW_MAX_MS || ahead_ms > SKEW_MAX_MS) /* later on only: not ready */
+        return errbuf_set(eb, atomic_load(&r->checked) ? ERR_RANGE : ERR_CONFIG,
+                          "the clock here and that of Redis differ by %lld ms",
+                          (long long)(behind_ms > ahead_ms ? behind_ms : ahead_ms));
+    atomic_store(&r->checked, true);
     return ERR_OK;
 }
 
 enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb)
 {
     if (mono_until_ms(now, r->next_check) == 0) {
-        r->last_check = check(r, eb);
+        enum err before = r->last_check;
+        r->last_check = check(r, &r->last_why);
         r->next_check = mono_after_ms(now, CHECK_EVERY_MS);
+        if (r->last_check == ERR_RANGE && before != ERR_RANGE)
+            LOG(ERROR, "clock.differs", F_STR("detail", r->last_why.text));
     }
+    *eb = r->last_why;
     return r->last_check;
 }

@@ -14,6 +14,8 @@
 #ifndef BLOB_REPO_H
 #define BLOB_REPO_H
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/conf.h"
@@ -40,9 +42,11 @@ struct repo {
     const struct life_policy *policy; /* borrowed */
     const char *source;               /* name of the service, for events */
 
+    atomic_bool checked; /* Redis said once that it is the right one; before, nothing is done */
     /* repo's own */
     mono_t next_check;
     enum err last_check;
+    struct errbuf last_why;
     struct redis_op *waiting; /* calls that Redis could not take; repo_turn() repeats them */
     mono_t resume;
 };
@@ -58,8 +62,8 @@ int64_t repo_wait_ms(struct repo *r, mono_t now, int64_t at_most_ms);
 
 /* To be called every turn, from the service's main loop: once a second it asks Redis, sleeping
  * for the answer, for what all services must agree on, and returns how that went.
- * ERR_CONFIG: another number of shards or another schema is in use, or the clocks differ by more
- * than 2 s; eb says.  Other errors: Redis is not there now. */
+ * ERR_CONFIG: another number of shards or another schema is in use, or, at the first look, the
+ * clocks differ by more than 2 s; eb says.  Other errors: Redis is not there now. */
 MUSTUSE enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb);
 
 /* Stores b as a new blob; sleeps.  ERR_FULL: the outbox is full.  On ERR_OK *b becomes the
@@ -86,6 +90,7 @@ struct repo_change {
     struct blob_field fields[BLOB_FIELDS_MAX];
     struct buf event, work;
     char seq[24], delay[24];
+    bool repeated; /* the write was sent before, and its answer did not come */
 };
 void repo_apply(struct repo *r, struct repo_change *c);
 

@@ -36,11 +36,13 @@ void worker_close(struct worker *w)
         close(w->work_fd);
 }
 
-void worker_done(struct worker *w, struct kafka_ticket ticket, bool stored)
+void worker_done(struct worker *w, struct kafka_ticket ticket, enum err e)
 {
     w->busy--;
-    if (stored)
+    if (e == ERR_OK || e == ERR_CONFLICT || e == ERR_MISSING)
         kafka_done(w->work, ticket);
+    else if (e != ERR_CLOSED)
+        LOG(ERROR, "work.left_unfinished", F_STR("error", err_name(e)));
 }
 
 /* The next message that is a work item. */
@@ -74,15 +76,22 @@ static void admit(struct worker *w)
         w->busy++;
         w->take(w, &item, ticket);
     }
+    if (w->busy == w->busy_max)
+        kafka_serve(w->work);
 }
 
 enum err worker_turn(struct worker *w, int stop_fd, bool stopping, struct errbuf *eb)
 {
-    struct pollfd fds[] = { { .fd = w->work_fd, .events = POLLIN },
+    bool open = !stopping && atomic_load(&w->repo.checked);
+    struct pollfd fds[] = { { .fd = open ? w->work_fd : -1, .events = POLLIN },
                             { .fd = stopping ? -1 : stop_fd, .events = POLLIN } };
     int64_t wait_ms = stopping ? DRAIN_MS : SLEEP_MS;
     enum err e = repo_watch(&w->repo, mono_now(), eb);
-    if (!stopping) {
+    if (e == ERR_CONFIG)
+        return e;
+    if (!open) {
+        kafka_serve(w->work);
+    } else {
         admit(w);
         if (kafka_more(w->work) && w->busy < w->busy_max)
             wait_ms = 0;

@@ -44,7 +44,9 @@ void worker_close(struct worker *w);
  * at Redis went, as repo_watch(). */
 MUSTUSE enum err worker_turn(struct worker *w, int stop_fd, bool stopping, struct errbuf *eb);
 
-/* The item's transition is stored, or there is nothing to do; false: it must come again. */
-void worker_done(struct worker *w, struct kafka_ticket ticket, bool stored);
+/* The item has ended, e being what repo said last: it is finished when its transition is stored
+ * or does not apply; anything else is logged and the item left, to come again with the next
+ * start. */
+void worker_done(struct worker *w, struct kafka_ticket ticket, enum err e);
 
 #endif

@@ -104,7 +104,7 @@ static void create(struct http_call *c)
     struct buf url = BUF_INIT(ANSWER_MAX / 2);
     e = s3_presign(&g->s3, "PUT", str_of(b.object_key), b.window_ms / 1000, wall_now(), &url);
     if (e == ERR_OK)
-        e = atomic_load(&g->checked) ? repo_create(&g->repo, &b) : ERR_IO;
+        e = atomic_load(&g->repo.checked) ? repo_create(&g->repo, &b) : ERR_IO;
     if (e == ERR_OK)
         reply_created(c, &b, buf_str(&url));
     else
@@ -120,7 +120,7 @@ static void get(struct http_call *c)
     struct buf labels = BUF_INIT(RENDER_MAX_BYTES), body = BUF_INIT(RENDER_MAX_BYTES + 1024);
     enum err e = ERR_MISSING; /* anything but an id of ours is unknown without asking */
     if (uuid_is_canonical(id))
-        e = atomic_load(&g->checked) ? repo_read(&g->repo, id, &b, &labels) : ERR_IO;
+        e = atomic_load(&g->repo.checked) ? repo_read(&g->repo, id, &b, &labels) : ERR_IO;
     if (e == ERR_OK) {
         int status = render_blob(&body, &b, buf_str(&labels));
         http_reply_json(c, status, buf_str(&body));

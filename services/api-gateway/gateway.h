@@ -2,8 +2,6 @@
 #ifndef API_GATEWAY_GATEWAY_H
 #define API_GATEWAY_GATEWAY_H
 
-#include <stdatomic.h>
-
 #include "aws/s3.h"
 #include "blob/repo.h"
 #include "net/httpd.h"
@@ -12,7 +10,6 @@ struct gateway {
     struct repo repo;
     struct s3 s3;
     int64_t upload_window_ms;
-    atomic_bool checked; /* Redis said once that it is the right one */
 };
 
 extern const struct http_route blobs_routes[];

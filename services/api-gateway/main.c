@@ -82,8 +82,6 @@ static enum err app_run(struct svc *s, void *arg)
         if (e == ERR_CONFIG)
             return svc_refuse(e, &eb);
         svc_dep(s, DEP_REDIS, e == ERR_OK);
-        if (e == ERR_OK)
-            atomic_store(&a->gateway.checked, true);
         svc_beat(s);
         (void)poll(&stop, 1, 1000);
     }

@@ -35,21 +35,19 @@ struct item {
     const char *hdrs[3];
 };
 
-static void item_end(struct item *it, bool stored)
+static void item_end(struct item *it, enum err e)
 {
     struct worker *w = &it->d->worker;
     httpc_req_fini(&it->post);
     buf_fini(&it->result.labels);
     buf_fini(&it->body);
-    worker_done(w, it->ticket, stored);
+    worker_done(w, it->ticket, e);
     free(it);
 }
 
 static void ended(struct repo_change *c, enum err e)
 {
-    if (e != ERR_OK && e != ERR_CLOSED)
-        LOG(WARN, "delivery.not_stored", F_STR("blob", c->b.id), F_STR("error", err_name(e)));
-    item_end(c->owner, e != ERR_CLOSED);
+    item_end(c->owner, e);
 }
 
 static void count(const struct life_event *ev)
@@ -65,7 +63,7 @@ static void answered(struct httpc_req *rq, enum err e)
 {
     struct item *it = rq->owner;
     if (e == ERR_CLOSED) {
-        item_end(it, false);
+        item_end(it, e);
         return;
     }
     it->change.ev = verdict_of(&it->verdict, e, rq->status, httpc_header(rq, S("retry-after")));
@@ -87,7 +85,10 @@ static void post(struct item *it)
 {
     struct dispatch *d = it->d;
     const struct blob *b = &it->change.b;
-    (void)render_blob(&it->body, &it->result.b, buf_str(&it->result.labels));
+    if (b->result == RESULT_LABELS)
+        render_labels(&it->body, b, buf_str(&it->result.labels));
+    else /* an older generation's labels are no outcome of this one */
+        render_status_body(&it->body, str_of(b->id), render_status(b));
     (void)snprintf(it->trace, sizeof it->trace, "traceparent: %s", b->traceparent);
     it->hdrs[0] = "Content-Type: application/json";
     it->hdrs[1] = b->traceparent[0] != '\0' ? it->trace : NULL;
@@ -110,7 +111,7 @@ static void got_result(struct repo_lookup *l, enum err e)
 {
     struct item *it = l->owner;
     if (e != ERR_OK || l->b.seq != it->change.b.seq)
-        item_end(it, e != ERR_CLOSED); /* gone or superseded meanwhile */
+        item_end(it, e); /* gone or superseded meanwhile */
     else
         post(it);
 }
@@ -119,7 +120,7 @@ static void started(struct repo_change *c, enum err e)
 {
     struct item *it = c->owner;
     if (e != ERR_OK || c->b.phase != PHASE_ATTEMPTING) {
-        item_end(it, e != ERR_CLOSED); /* not waiting for delivery any more */
+        item_end(it, e); /* not waiting for delivery any more */
         return;
     }
     (void)!str_copy(it->result.id, sizeof it->result.id, str_of(c->b.id));

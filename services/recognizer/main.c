@@ -34,9 +34,10 @@ static const struct conf_group groups[] = {
 static void check(const void *arg, struct buf *problems)
 {
     const struct conf *c = arg;
-    if (c->policy.recognize_lease_ms <= c->rekog.timeout_ms)
-        buf_puts(problems, "LW_RECOGNIZE_LEASE: must be longer than LW_REKOGNITION_TIMEOUT, else "
-                           "a call is paid twice while it is still under way\n");
+    if (c->policy.recognize_lease_ms <= FETCH_MS + c->rekog.timeout_ms)
+        buf_puts(problems, "LW_RECOGNIZE_LEASE: must be longer than LW_REKOGNITION_TIMEOUT and "
+                           "10s for the download together, else a call is paid twice while it "
+                           "is still under way\n");
 }
 
 static void app_close(void *arg)

@@ -33,17 +33,18 @@ struct item {
     struct rekog_req call;
     struct image_info image;
     struct rekog_error error;
+    struct errbuf why;
     struct buf labels;
     char model[LABELS_VERSION_BYTES];
 };
 
-static void item_end(struct item *it, bool stored)
+static void item_end(struct item *it, enum err e)
 {
     struct worker *w = &it->p->worker;
     s3_req_fini(&it->object);
     rekog_req_fini(&it->call);
     buf_fini(&it->labels);
-    worker_done(w, it->ticket, stored);
+    worker_done(w, it->ticket, e);
     free(it);
 }
 
@@ -51,9 +52,7 @@ static void item_end(struct item *it, bool stored)
 
 static void ended(struct repo_change *c, enum err e)
 {
-    if (e != ERR_OK && e != ERR_CLOSED)
-        LOG(WARN, "recognition.not_stored", F_STR("blob", c->b.id), F_STR("error", err_name(e)));
-    item_end(c->owner, e != ERR_CLOSED);
+    item_end(c->owner, e);
 }
 
 static void end_with(struct item *it, const struct life_event *ev)
@@ -116,7 +115,7 @@ static void answered(struct httpc_req *rq, enum err e)
     struct item *it = rq->owner;
     enum rekog_verdict verdict = rekog_verdict(&it->error, &it->call, e);
     if (e == ERR_CLOSED) {
-        item_end(it, false);
+        item_end(it, e);
         return;
     }
     if (verdict != REKOG_OK)
@@ -182,7 +181,7 @@ static void ask_s3(struct item *it, const struct s3_ask *ask, size_t max_answer,
                    void (*done)(struct httpc_req *, enum err))
 {
     s3_req_fini(&it->object);
-    it->object = (struct s3_req){ .http = { .max_answer = max_answer } };
+    it->object = (struct s3_req){ .http = { .max_answer = max_answer, .total_ms = FETCH_MS } };
     enum err e = s3_request(&it->p->s3, &it->object, ask, wall_now());
     if (e != ERR_OK) {
         postpone(it, "not_sent", err_name(e));
@@ -211,8 +210,9 @@ static void replaced(struct httpc_req *rq, enum err e)
     struct item *it = rq->owner;
     struct s3_object found;
     if (e == ERR_CLOSED) {
-        item_end(it, false);
-    } else if (s3_verdict(rq, e) != S3_OK || s3_object(rq, &found) != ERR_OK) {
+        item_end(it, e);
+    } else if (s3_verdict(rq, e) != S3_OK || s3_object(rq, &found) != ERR_OK ||
+               str_eq(found.etag, str_of(it->change.b.etag))) {
         postpone(it, "object_changed", "The object was replaced while it was read.");
     } else {
         end_with(it, &(struct life_event){ .type = LIFE_UPLOADED,
@@ -226,7 +226,7 @@ static void replaced(struct httpc_req *rq, enum err e)
 static bool got_object(struct item *it, struct httpc_req *rq, enum err e)
 {
     if (e == ERR_CLOSED) {
-        item_end(it, false);
+        item_end(it, e);
         return false;
     }
     switch (s3_verdict(rq, e)) {
@@ -264,7 +264,7 @@ static void probed(struct repo_change *c, enum err e)
 {
     struct item *it = c->owner;
     if (e != ERR_OK) {
-        item_end(it, e != ERR_CLOSED); /* superseded: whoever did that goes on */
+        item_end(it, e); /* superseded: whoever did that goes on */
         return;
     }
     struct str head = buf_str(&it->object.http.answer);
@@ -312,7 +312,7 @@ static void started(struct repo_change *c, enum err e)
 {
     struct item *it = c->owner;
     if (e != ERR_OK || c->b.phase != PHASE_RECOGNIZING)
-        item_end(it, e != ERR_CLOSED); /* not queued any more, or given up: nothing to do */
+        item_end(it, e); /* not queued any more, or given up: nothing to do */
     else
         get(it, S(HEAD_RANGE), IMAGE_HEAD_BYTES, got_head);
 }

@@ -77,7 +77,7 @@ static const struct {
     { "failed", PHASE_ATTEMPTING, LIFE_DELIVERY_FAILED, PHASE_HOLDING, S_(4), 0, "delivery.failed" },
     { "lease over", PHASE_ATTEMPTING, LIFE_TIMER_DUE, PHASE_DELIVERING, H_(1), LIFE_SAYS_DELIVER, "delivery.lease_ended" },
     { "next try", PHASE_HOLDING, LIFE_TIMER_DUE, PHASE_DELIVERING, H_(1), LIFE_SAYS_DELIVER, "delivery.queued" },
-    { "retention over", PHASE_FINISHED, LIFE_TIMER_DUE, PHASE_ERASING, S_(60), 0, "retention.ended" },
+    { "retention over", PHASE_FINISHED, LIFE_TIMER_DUE, PHASE_ERASING, 0, 0, "retention.ended" },
     { "again", PHASE_FINISHED, LIFE_RECOGNIZE_AGAIN, PHASE_QUEUED, H_(1), LIFE_SAYS_RECOGNIZE, "recognition.asked_again" },
     { "redeliver", PHASE_FINISHED, LIFE_REDELIVER, PHASE_DELIVERING, H_(1), LIFE_SAYS_DELIVER, "delivery.asked_again" },
     { "still there", PHASE_ERASING, LIFE_TIMER_DUE, PHASE_ERASING, S_(60), 0, "erasing.repeated" },
@@ -248,6 +248,32 @@ static void a_replaced_object_is_a_new_generation_in_every_phase(void **state)
     }
 }
 
+static void an_event_about_another_object_is_only_hearsay(void **state)
+{
+    (void)state;
+    struct life_event ev = { .type = LIFE_UPLOADED, .etag = S("e2"), .hearsay = true };
+    for (int p = PHASE_QUEUED; p < PHASE_N; p++) {
+        struct blob b = blob_in((enum blob_phase)p);
+        assert_false(next(&b, ev).changed); /* it may be old and late: a look decides */
+    }
+    struct blob b = blob_in(PHASE_AWAITING);
+    assert_int_equal(next(&b, ev).next.phase, PHASE_QUEUED);
+}
+
+static void a_redelivery_that_crashes_keeps_the_success(void **state)
+{
+    (void)state;
+    struct blob b = blob_in(PHASE_DELIVERING);
+    b.delivery = DELIVERY_DONE;
+    b.starts = LIFE_STARTS_MAX - 1;
+    struct life_step s = next(&b, (struct life_event){ .type = LIFE_DELIVER_START });
+    assert_int_equal(s.next.phase, PHASE_FINISHED);
+    assert_int_equal(render_status(&s.next), STATUS_SUCCESS);
+    b.delivery = DELIVERY_NONE;
+    s = next(&b, (struct life_event){ .type = LIFE_DELIVER_START });
+    assert_int_equal(render_status(&s.next), STATUS_CALLBACK_FAILURE);
+}
+
 static void transient_failures_end_after_the_budget(void **state)
 {
     (void)state;
@@ -367,6 +393,8 @@ int main(void)
         cmocka_unit_test(failures_are_told_only_if_wanted),
         cmocka_unit_test(a_late_object_is_welcome_once_more),
         cmocka_unit_test(a_replaced_object_is_a_new_generation_in_every_phase),
+        cmocka_unit_test(an_event_about_another_object_is_only_hearsay),
+        cmocka_unit_test(a_redelivery_that_crashes_keeps_the_success),
         cmocka_unit_test(transient_failures_end_after_the_budget),
         cmocka_unit_test(the_callback_schedule),
         cmocka_unit_test(anonymous_owners_get_three_attempts),
