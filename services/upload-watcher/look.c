@@ -2,6 +2,8 @@
 #include "base/log.h"
 #include "upload-watcher/watcher.h"
 
+#define LOOK_MS 5000 /* in all; shorter than a timer is held and than a service may drain */
+
 static enum err read_answer(struct look *l, const struct httpc_req *rq, enum s3_verdict verdict)
 {
     struct s3_object object;
@@ -16,22 +18,38 @@ static enum err read_answer(struct look *l, const struct httpc_req *rq, enum s3_
     return ERR_OK;
 }
 
+static void complain(const struct httpc_req *rq, enum s3_verdict verdict)
+{
+    LOG(WARN, "s3.look_failed", F_INT("status", rq->status), F_VIEW("code", s3_error_code(rq)),
+        F_STR("why", rq->why),
+        F_STR("hint", verdict == S3_DENIED ? "check the keys; s3:ListBucket is needed to tell a "
+                                             "missing object from a forbidden one"
+                                           : ""));
+}
+
 static void answered(struct httpc_req *rq, enum err e)
 {
     struct look *l = rq->owner;
     if (e != ERR_CLOSED) {
-        e = read_answer(l, rq, s3_verdict(rq, e));
+        enum s3_verdict verdict = s3_verdict(rq, e);
+        e = read_answer(l, rq, verdict);
         if (e != ERR_OK)
-            LOG(WARN, "s3.look_failed", F_INT("status", rq->status),
-                F_VIEW("code", s3_error_code(rq)), F_STR("why", rq->why));
+            complain(rq, verdict);
     }
     s3_req_fini(&l->request);
+    l->w->looking--;
     l->done(l, e);
 }
 
 static void start(struct watcher *w, struct look *l, const char *method, struct str object_key)
 {
+    l->w = w;
     l->found = (struct life_event){ .type = LIFE_ABSENT };
+    l->request.http.total_ms = LOOK_MS;
+    if (w->looking == WATCHER_LOOKS_MAX) {
+        l->done(l, ERR_FULL);
+        return;
+    }
     const struct s3_ask ask = { .method = method, .key = object_key };
     enum err e = s3_request(&w->s3, &l->request, &ask, wall_now());
     if (e != ERR_OK) {
@@ -40,6 +58,7 @@ static void start(struct watcher *w, struct look *l, const char *method, struct 
     }
     l->request.http.done = answered;
     l->request.http.owner = l;
+    w->looking++;
     httpc_start(w->http, &l->request.http);
 }
 

@@ -7,7 +7,9 @@
 #include "svc/svc.h"
 #include "upload-watcher/watcher.h"
 
-#define WINDOW 1024U /* messages in flight for each partition */
+#define WINDOW   1024U /* messages in flight for each partition */
+#define SLEEP_MS 1000
+#define DRAIN_MS 50
 
 enum { DEP_REDIS, DEP_KAFKA };
 
@@ -75,26 +77,29 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     return e;
 }
 
-static int64_t wait_ms(struct watcher *w, mono_t now, bool stopping)
+static int64_t wait_ms(struct watcher *w, mono_t now, bool open)
 {
-    int64_t ms = stopping ? 50 : timers_wait_ms(w->timers, now);
-    if (!stopping && kafka_more(w->uploads) && w->uploads_busy < WATCHER_BUSY_MAX)
+    int64_t ms = open ? timers_wait_ms(w->timers, now) : DRAIN_MS;
+    if (open && kafka_more(w->uploads) && w->uploads_busy < WATCHER_BUSY_MAX)
         ms = 0;
-    return repo_wait_ms(&w->repo, now, ms < 1000 ? ms : 1000);
+    return repo_wait_ms(&w->repo, now, ms < SLEEP_MS ? ms : SLEEP_MS);
 }
 
-static void turn(struct watcher *w, int stop_fd, bool stopping)
+/* open: new work is taken. */
+static void turn(struct watcher *w, int stop_fd, bool open)
 {
-    struct pollfd fds[] = { { .fd = w->uploads_fd, .events = POLLIN },
-                            { .fd = stopping ? -1 : stop_fd, .events = POLLIN } };
+    struct pollfd fds[] = { { .fd = open ? w->uploads_fd : -1, .events = POLLIN },
+                            { .fd = stop_fd, .events = POLLIN } };
     mono_t now = mono_now();
-    if (!stopping) {
+    if (open) {
         wake_drain(w->uploads_fd);
         uploads_admit(w);
         timers_claim(w->timers, now);
+    } else {
+        kafka_serve(w->uploads);
     }
     repo_turn(&w->repo, now);
-    httpc_poll(w->http, fds, N_OF(fds), wait_ms(w, mono_now(), stopping));
+    httpc_poll(w->http, fds, N_OF(fds), wait_ms(w, mono_now(), open));
     repo_turn(&w->repo, mono_now());
 }
 
@@ -104,13 +109,14 @@ static enum err app_run(struct svc *s, void *arg)
     struct watcher *w = &a->watcher;
     struct errbuf eb = { "" };
     while (!svc_stopping(s) || w->uploads_busy + w->timers_busy > 0) {
+        bool stopping = svc_stopping(s);
         enum err e = repo_watch(&w->repo, mono_now(), &eb);
         if (e == ERR_CONFIG)
             return svc_refuse(e, &eb);
         svc_dep(s, DEP_REDIS, e == ERR_OK);
         svc_dep(s, DEP_KAFKA, kafka_up(w->uploads) && relay_up(a->relay));
         svc_beat(s);
-        turn(w, svc_stop_fd(s), svc_stopping(s));
+        turn(w, stopping ? -1 : svc_stop_fd(s), !stopping && atomic_load(&w->repo.checked));
     }
     return ERR_OK;
 }

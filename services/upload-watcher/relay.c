@@ -20,13 +20,14 @@
 #include "base/wake.h"
 #include "upload-watcher/watcher.h"
 
-#define LEASE_MS   3000
-#define RENEW_MS   800
-#define BLOCK_MS   500
-#define ROWS_MAX   "500" /* of one shard and round */
-#define FLUSH_MS   1000
-#define PAUSE_MS   500
-#define ROW_ID_MAX 48U
+#define LEASE_MS     3000
+#define RENEW_MS     800
+#define BLOCK_MS     500
+#define ROWS_MAX     "500" /* of one shard and round */
+#define FLUSH_MS     1000
+#define PAUSE_MIN_MS 500
+#define PAUSE_MAX_MS 30000
+#define ROW_ID_MAX   48U
 
 enum { M_ROWS, M_LEADING, M_OUTBOX, M_OUTBOX_AGE, M_ERRORS };
 static struct metric metrics[] = {
@@ -66,12 +67,6 @@ struct relay {
     pthread_t thread;
 };
 
-static void pause_round(struct relay *r)
-{
-    struct pollfd stop = { .fd = r->stop_fd, .events = POLLIN };
-    (void)poll(&stop, 1, PAUSE_MS);
-}
-
 /* Reads everything again that is not forgotten. */
 static void begin_anew(struct relay *r)
 {
@@ -101,6 +96,22 @@ static size_t keep_leases(struct relay *r)
     return leading;
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Keeps the leases meanwhile: the shard stays with us. */
+static void pause_round(struct relay *r, int64_t ms)
+{
+    struct pollfd stop = { .fd = r->stop_fd, .events = POLLIN };
+    mono_t until = mono_after_ms(mono_now(), ms);
+    while ((ms = mono_until_ms(mono_now(), until)) > 0 && !atomic_load(&r->stopping)) {
+        (void)poll(&stop, 1, (int)least(ms, RENEW_MS));
+        (void)keep_leases(r);
+    }
+}
+
 static struct shard *shard_of(struct relay *r, struct str outbox)
 {
     for (unsigned i = 0; i < r->repo.shards; i++)
@@ -118,7 +129,7 @@ static struct str field(const struct redis_val *row, struct str name)
     return STR_NONE;
 }
 
-/* Queues one row; a full queue is flushed first. */
+/* Queues one row.  ERR_FULL: not now, the rest of the round comes with the next. */
 static enum err produce(struct relay *r, const struct redis_val *row)
 {
     char topic[64];
@@ -127,15 +138,10 @@ static enum err produce(struct relay *r, const struct redis_val *row)
         LOG(ERROR, "outbox.row_unreadable", F_VIEW("row", redis_text(redis_at(row, 0))));
         return ERR_OK; /* nobody could ever send it */
     }
-    for (;;) {
-        enum err e = kafka_send(r->producer, topic, field(row, S("k")), field(row, S("v")), &eb);
-        if (e != ERR_FULL)
-            return e;
-        e = kafka_flush(r->producer, FLUSH_MS, &eb);
-        if (e == ERR_CLOSED || e == ERR_REMOTE || atomic_load(&r->stopping))
-            return e == ERR_OK ? ERR_TIMEOUT : e;
-        (void)keep_leases(r);
-    }
+    enum err e = kafka_send(r->producer, topic, field(row, S("k")), field(row, S("v")), &eb);
+    if (e != ERR_OK && e != ERR_FULL)
+        LOG(ERROR, "outbox.row_refused", F_STR("topic", topic), F_STR("detail", eb.text));
+    return e;
 }
 
 static void take_rows(void *arg, const struct redis_val *streams)
@@ -147,8 +153,9 @@ static void take_rows(void *arg, const struct redis_val *streams)
         for (size_t n = 0; s != NULL && n < redis_len(rows) && r->failed == ERR_OK; n++) {
             const struct redis_val *row = redis_at(rows, n);
             r->failed = produce(r, row);
-            if (r->failed == ERR_OK)
-                r->failed = str_copy(s->read, ROW_ID_MAX, redis_text(redis_at(row, 0)));
+            if (r->failed != ERR_OK)
+                break;
+            r->failed = str_copy(s->read, ROW_ID_MAX, redis_text(redis_at(row, 0)));
             s->unforgotten = true;
             r->rows++;
         }
@@ -159,12 +166,10 @@ static enum err read_rows(struct relay *r)
 {
     struct str argv[6 + 2 * REPO_SHARDS_MAX] = { S("XREAD"), S("COUNT"), S(ROWS_MAX),
                                                  S("BLOCK"), S("500"),   S("STREAMS") };
-    size_t n = 6, leading = 0;
+    size_t n = 6;
     for (unsigned i = 0; i < r->repo.shards; i++)
-        if (r->shard[i].leading) {
+        if (r->shard[i].leading)
             argv[n++] = str_of(r->shard[i].outbox.text);
-            leading++;
-        }
     for (unsigned i = 0; i < r->repo.shards; i++)
         if (r->shard[i].leading)
             argv[n++] = str_of(r->shard[i].read);
@@ -222,38 +227,48 @@ static enum err renew_producer(struct relay *r)
     return e;
 }
 
+/* Rows that were sent are forgotten also when a later one was refused: else every repeat would
+ * send them again. */
 static enum err one_round(struct relay *r)
 {
     if (r->producer == NULL && renew_producer(r) != ERR_OK)
         return ERR_IO;
     if (keep_leases(r) == 0)
         return redis_up(r->repo.redis) ? ERR_MISSING : ERR_IO;
-    enum err e = read_rows(r);
-    if (e == ERR_OK && r->rows > 0)
+    enum err read = read_rows(r), e = ERR_OK;
+    if (r->rows > 0)
         e = flush(r);
     if (e == ERR_OK)
         e = forget(r);
     if (e == ERR_OK)
         metric_add(&metrics[M_ROWS], r->rows);
-    if (e == ERR_CLOSED)
+    if (e == ERR_CLOSED || read == ERR_CLOSED)
         (void)renew_producer(r);
-    return e;
+    return e != ERR_OK ? e : read == ERR_FULL ? ERR_OK : read;
 }
 
 static void *relay_thread(void *arg)
 {
     struct relay *r = arg;
+    int64_t pause_ms = PAUSE_MIN_MS;
     begin_anew(r);
     while (!atomic_load(&r->stopping)) {
         enum err e = one_round(r);
         atomic_store(&r->up, e == ERR_OK || e == ERR_MISSING);
-        if (e == ERR_OK)
+        if (e == ERR_OK) {
+            pause_ms = PAUSE_MIN_MS;
             continue;
-        if (e != ERR_MISSING) { /* missing: another leads, we stand by */
-            metric_add(&metrics[M_ERRORS], 1);
-            begin_anew(r);
         }
-        pause_round(r);
+        if (e == ERR_MISSING) { /* another leads, we stand by */
+            pause_round(r, PAUSE_MIN_MS);
+            continue;
+        }
+        metric_add(&metrics[M_ERRORS], 1);
+        begin_anew(r);
+        pause_round(r, pause_ms);
+        /* What is refused for good must not be repeated at full speed; a lost connection may. */
+        pause_ms =
+            e == ERR_REMOTE || e == ERR_TOOBIG ? least(2 * pause_ms, PAUSE_MAX_MS) : PAUSE_MIN_MS;
     }
     for (unsigned i = 0; i < r->repo.shards; i++) /* so that another need not wait it out */
         if (r->shard[i].leading)

@@ -11,6 +11,7 @@
 
 #define POLL_MS 100
 #define HOLD_MS 15000
+#define BUSY_MS 1000
 
 enum { M_CLAIMED, M_DUE, M_LATE };
 static struct metric metrics[] = {
@@ -27,6 +28,7 @@ struct timers {
     struct watcher *w;
     mono_t next;
     unsigned claiming; /* claims on their way */
+    unsigned cursor;   /* the shard whose turn it is */
     int64_t due, late_ms;
     struct repo_claim claim[REPO_SHARDS_MAX];
 };
@@ -64,7 +66,7 @@ static void move_on(struct item *it, const struct life_event *ev)
     repo_apply(&it->w->repo, &it->change);
 }
 
-static void looked(struct look *l, enum err e)
+static void headed(struct look *l, enum err e)
 {
     struct item *it = l->owner;
     if (e == ERR_OK)
@@ -90,7 +92,7 @@ static void looked_up(struct repo_lookup *lookup, enum err e)
     if (e != ERR_OK || lookup->timer_ms != it->held_until_ms) {
         item_end(it); /* gone, or set anew by a transition meanwhile: not due */
     } else if (life_wants_look(b)) {
-        it->look.done = looked;
+        it->look.done = headed;
         look_start(it->w, &it->look, str_of(b->object_key));
     } else if (b->phase == PHASE_ERASING) {
         it->look.done = erased;
@@ -123,27 +125,36 @@ static void claimed(struct repo_claim *c, enum err e, size_t n)
     }
 }
 
+static bool has_room(const struct timers *t)
+{
+    return t->w->timers_busy + (t->claiming + 1) * REPO_CLAIM_MAX <= WATCHER_BUSY_MAX;
+}
+
 void timers_claim(struct timers *t, mono_t now)
 {
-    if (t->claiming > 0 || mono_until_ms(now, t->next) > 0 ||
-        t->w->timers_busy + REPO_CLAIM_MAX > WATCHER_BUSY_MAX)
+    if (t->claiming > 0 || mono_until_ms(now, t->next) > 0 || !has_room(t))
         return;
     metric_set(&metrics[M_DUE], t->due);
     metric_set(&metrics[M_LATE], t->late_ms);
     t->due = t->late_ms = 0;
     t->next = mono_after_ms(now, POLL_MS);
-    for (unsigned i = 0; i < t->w->repo.shards; i++) {
-        t->claim[i].shard = i;
-        t->claim[i].done = claimed;
-        t->claim[i].owner = t;
+    for (unsigned n = 0; n < t->w->repo.shards && has_room(t); n++) {
+        struct repo_claim *c = &t->claim[t->cursor];
+        c->shard = t->cursor;
+        c->done = claimed;
+        c->owner = t;
+        t->cursor = (t->cursor + 1) % t->w->repo.shards;
         t->claiming++;
-        repo_claim(&t->w->repo, &t->claim[i], HOLD_MS);
+        repo_claim(&t->w->repo, c, HOLD_MS);
     }
+    if (t->claiming < t->w->repo.shards)
+        t->next = (mono_t){ 0 }; /* the other shards as soon as there is room */
 }
 
+/* While there is no room the end of an item wakes the loop. */
 int64_t timers_wait_ms(const struct timers *t, mono_t now)
 {
-    return mono_until_ms(now, t->next);
+    return t->claiming > 0 || !has_room(t) ? BUSY_MS : mono_until_ms(now, t->next);
 }
 
 struct timers *timers_new(struct watcher *w)

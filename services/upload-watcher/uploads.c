@@ -27,6 +27,7 @@ struct message {
     struct watcher *w;
     struct kafka_ticket ticket;
     unsigned open; /* records in progress, and one while they are being read */
+    bool lost;     /* one was given up: the message must come again */
 };
 
 struct record {
@@ -36,32 +37,41 @@ struct record {
     struct look look;
 };
 
-static void message_release(struct message *m, bool stored)
+static void message_release(struct message *m, enum err e)
 {
-    if (!stored) /* closing: the message comes again */
-        m->open += 1U << 31;
-    if ((--m->open & ~(1U << 31)) > 0)
+    m->lost |= e == ERR_CLOSED;
+    if (--m->open > 0)
         return;
-    if (m->open == 0)
+    if (!m->lost)
         kafka_done(m->w->uploads, m->ticket);
     free(m);
 }
 
-static void record_end(struct record *r, bool stored)
+static void record_end(struct record *r, enum err e)
 {
     struct message *m = r->m;
     m->w->uploads_busy--;
     free(r);
-    message_release(m, stored);
+    message_release(m, e);
 }
+
+static void looked(struct look *l, enum err e);
 
 static void applied(struct repo_change *c, enum err e)
 {
+    struct record *r = c->owner;
+    if (e == ERR_CONFLICT && c->ev.hearsay && !str_eq(c->ev.etag, str_of(c->b.etag))) {
+        /* Replaced, or an old event that comes late: only a look can tell. */
+        r->look.done = looked;
+        r->look.owner = r;
+        look_start(r->m->w, &r->look, str_of(r->ev.key));
+        return;
+    }
     if (e == ERR_MISSING)
         metric_add(&metrics[M_FOREIGN], 1);
     else if (e != ERR_OK && e != ERR_CONFLICT && e != ERR_CLOSED)
-        LOG(WARN, "upload.failed", F_STR("blob", c->b.id), F_STR("error", err_name(e)));
-    record_end(c->owner, e != ERR_CLOSED);
+        LOG(ERROR, "upload.failed", F_STR("blob", c->b.id), F_STR("error", err_name(e)));
+    record_end(r, e);
 }
 
 static void apply(struct record *r, const struct life_event *ev)
@@ -75,10 +85,11 @@ static void apply(struct record *r, const struct life_event *ev)
 static void looked(struct look *l, enum err e)
 {
     struct record *r = l->owner;
+    bool known = r->change.b.seq > 0; /* else the blob's timer looks again anyway */
     if (e == ERR_OK && l->found.type == LIFE_UPLOADED)
         apply(r, &l->found);
     else
-        record_end(r, e != ERR_CLOSED); /* the blob's timer will look again */
+        record_end(r, e != ERR_OK && known ? ERR_CLOSED : e);
 }
 
 static void take_record(struct message *m, const struct s3event *ev)
@@ -98,8 +109,10 @@ static void take_record(struct message *m, const struct s3event *ev)
     w->uploads_busy++;
     (void)!str_copy(r->change.b.id, sizeof r->change.b.id, id);
     if (ev->etag[0] != '\0' && ev->size >= 0) {
-        apply(r, &(struct life_event){
-                     .type = LIFE_UPLOADED, .etag = str_of(r->ev.etag), .size = ev->size });
+        apply(r, &(struct life_event){ .type = LIFE_UPLOADED,
+                                       .hearsay = true,
+                                       .etag = str_of(r->ev.etag),
+                                       .size = ev->size });
     } else { /* a store that does not tell all: ask */
         r->look.done = looked;
         r->look.owner = r;
@@ -131,7 +144,7 @@ static void take_message(struct watcher *w, const struct kafka_msg *msg)
         else if (e != ERR_MISSING)
             poison(msg, &eb);
     }
-    message_release(m, true);
+    message_release(m, ERR_OK);
 }
 
 void uploads_admit(struct watcher *w)
@@ -139,4 +152,6 @@ void uploads_admit(struct watcher *w)
     struct kafka_msg msg;
     while (w->uploads_busy < WATCHER_BUSY_MAX && kafka_next(w->uploads, &msg))
         take_message(w, &msg);
+    if (w->uploads_busy >= WATCHER_BUSY_MAX)
+        kafka_serve(w->uploads);
 }

@@ -17,6 +17,8 @@
 #include "net/kafka.h"
 
 #define WATCHER_BUSY_MAX 256U /* blobs in progress, of events and timers each */
+#define WATCHER_LOOKS_MAX                                                                          \
+    128U /* of these, waiting for S3: what needs no look goes on beside them */
 
 struct watcher {
     struct repo repo;
@@ -25,7 +27,7 @@ struct watcher {
     struct httpc *http;
     struct kafka_consumer *uploads;
     int uploads_fd; /* readable when events arrive */
-    unsigned uploads_busy, timers_busy;
+    unsigned uploads_busy, timers_busy, looking;
     struct timers *timers;
 };
 
@@ -41,8 +43,9 @@ void timers_claim(struct timers *t, mono_t now);
 int64_t timers_wait_ms(const struct timers *t, mono_t now);
 
 /* Asks S3 for the object of b, then tells what it found: LIFE_UPLOADED with etag and size,
- * LIFE_ABSENT, or ERR_IO when S3 could not say. */
+ * LIFE_ABSENT, or ERR_IO when S3 could not say, ERR_FULL when too many are asking. */
 struct look {
+    struct watcher *w;
     struct s3_req request;
     char etag[130];
     struct life_event found;
