@@ -20,30 +20,34 @@ const struct conf_key life_conf_keys[] = {
     { "LW_UPLOAD_GRACE", CONF_MS, offsetof(struct life_policy, upload_grace_ms), .def = "10s",
       .min = 0, .max = HOUR_MS,
       .doc = "How long after the upload URL's end the bucket is looked at before the upload "
-             "counts as timed out." },
+             "counts as timed out.  Acts in api-gateway." },
     { "LW_RECOGNIZE_LEASE", CONF_MS, offsetof(struct life_policy, recognize_lease_ms), .def = "60s",
       .min = SECOND_MS, .max = HOUR_MS,
       .doc = "After this long without a word from its recognizer a blob is given to another; "
-             "longer than the download and LW_REKOGNITION_TIMEOUT together." },
+             "longer than LW_REKOGNITION_TIMEOUT and 10s for the download together.  Acts in "
+             "recognizer." },
     { "LW_RECOGNIZE_TRIES", CONF_INT, offsetof(struct life_policy, recognize_tries), .def = "12",
       .min = 1, .max = 1000,
       .doc = "Attempts at recognizing a blob when S3 or Rekognition fail for a while, before it "
-             "ends as unexpected-error; the pauses between them grow from 1 s to 15 min." },
+             "ends as unexpected-error; the pauses between them grow from 1 s to 15 min.  Acts in "
+             "recognizer." },
     { "LW_CALLBACK_ATTEMPTS", CONF_INT, offsetof(struct life_policy, callback_attempts), .def = "9",
       .min = 1, .max = 9,
       .doc = "Delivery attempts for a callback: at once, then after 5 s, 30 s, 2 min, 10 min, "
              "30 min, 2 h, 5 h and 10 h, each with 20 % jitter.  Anonymous owners get at most "
-             "3." },
+             "3.  Acts in callback-dispatcher." },
     { "LW_CALLBACK_LEASE", CONF_MS, offsetof(struct life_policy, callback_lease_ms), .def = "20s",
       .min = SECOND_MS, .max = HOUR_MS,
       .doc = "After this long without a word from its dispatcher a delivery is given to another; "
-             "longer than LW_CALLBACK_TIMEOUT." },
+             "longer than LW_CALLBACK_TIMEOUT.  Acts in callback-dispatcher." },
     { "LW_CALLBACK_ON_FAILURE", CONF_BOOL, offsetof(struct life_policy, callback_on_failure),
       .def = "on",
-      .doc = "Whether a failed recognition is called back too, with the body of GET's 404." },
+      .doc = "Whether a failed recognition is called back too, with the body of GET's 404.  Acts "
+             "in recognizer." },
     { "LW_RETENTION", CONF_MS, offsetof(struct life_policy, retention_ms), .def = "30d",
       .min = MINUTE_MS, .max = INT64_C(3650) * 24 * HOUR_MS,
-      .doc = "How long a finished blob is kept: its record, labels and image." },
+      .doc = "How long a finished blob is kept: its record, labels and image.  Acts in every "
+             "service: give all the same." },
 };
 
 /* ---- delays */
