@@ -26,7 +26,6 @@ struct redis {
     bool refusing; /* the last script was answered with an error */
 
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t turned;
     struct redis_op *head, **tail;
     bool turning; /* a waiting thread does a turn for all */
 };
@@ -55,13 +54,12 @@ static void finish(struct redis *r, struct redis_op *op, enum err e, const redis
         metric_add(&metrics[M_ERRORS], 1);
     else
         r->refusing = false;
-    bool awaited = op->awaited;
+    sem_t *wake = op->wake;
     op->done(op, e, (const struct redis_val *)reply);
-    if (!awaited)
+    if (wake == NULL)
         return; /* the op may be gone by now */
-    pthread_mutex_lock(&r->lock);
     op->finished = true;
-    pthread_mutex_unlock(&r->lock);
+    sem_post(wake);
 }
 
 /* What an error answer of the server means for the caller. */
@@ -203,7 +201,7 @@ void redis_turn(struct redis *r)
 void redis_submit(struct redis *r, struct redis_op *op)
 {
     op->next = NULL;
-    op->awaited = op->finished = false;
+    op->wake = NULL;
     pthread_mutex_lock(&r->lock);
     *r->tail = op;
     r->tail = &op->next;
@@ -218,27 +216,44 @@ bool redis_pending(struct redis *r)
     return pending;
 }
 
+/* The next turn is that of the first who waits for it, if there is one. */
+static void hand_on(struct redis *r)
+{
+    pthread_mutex_lock(&r->lock);
+    struct redis_op *op = r->head;
+    while (op != NULL && op->wake == NULL)
+        op = op->next;
+    sem_t *wake = op != NULL ? op->wake : NULL;
+    r->turning = wake != NULL;
+    pthread_mutex_unlock(&r->lock);
+    if (wake != NULL)
+        sem_post(wake);
+}
+
 void redis_await(struct redis *r, struct redis_op *op)
 {
+    sem_t wake;
+    sem_init(&wake, 0, 0);
     op->next = NULL;
-    op->awaited = true;
+    op->wake = &wake;
     op->finished = false;
     pthread_mutex_lock(&r->lock);
     *r->tail = op;
     r->tail = &op->next;
-    while (!op->finished) {
-        if (r->turning) {
-            pthread_cond_wait(&r->turned, &r->lock);
-            continue;
-        }
-        r->turning = true; /* the first to wait does the turn for all who joined meanwhile */
-        pthread_mutex_unlock(&r->lock);
-        redis_turn(r);
-        pthread_mutex_lock(&r->lock);
-        r->turning = false;
-        pthread_cond_broadcast(&r->turned);
-    }
+    bool lead = !r->turning;
+    r->turning = true;
     pthread_mutex_unlock(&r->lock);
+    if (!lead) {
+        while (sem_wait(&wake) != 0)
+            ;
+        lead = !op->finished;
+    }
+    if (lead) {
+        while (!op->finished)
+            redis_turn(r);
+        hand_on(r);
+    }
+    sem_destroy(&wake);
 }
 
 bool redis_up(struct redis *r)
@@ -282,7 +297,6 @@ enum err redis_open(struct redis **out, const struct redis_conf *c,
     }
     r->tail = &r->head;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->turned, NULL);
     *out = r;
     return ERR_OK;
 }
@@ -294,7 +308,6 @@ void redis_close(struct redis *r)
     for (struct redis_op *batch; (batch = take_batch(r)) != NULL;)
         fail_all(r, batch, ERR_CLOSED);
     pthread_mutex_destroy(&r->lock);
-    pthread_cond_destroy(&r->turned);
     redis_link_fini(&r->link);
     free(r);
 }

@@ -17,6 +17,7 @@
 #ifndef NET_REDIS_H
 #define NET_REDIS_H
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,7 +53,8 @@ struct redis_op {    /* one script call; the caller's until done() */
 
     /* redis's own */
     struct redis_op *next;
-    bool awaited, finished; /* a thread sleeps on it; its done() has returned */
+    sem_t *wake;   /* of the thread that sleeps on it, or NULL */
+    bool finished; /* its done() has returned */
 };
 
 /* Does not connect yet: that is the first turn's work, and a server that is down is waited for
