@@ -11,7 +11,7 @@ B       := build/$(FLAVOUR)
 Q       := $(if $(V),,@)
 
 ifeq ($(FLAVOUR),clang)
-CC := clang
+CC := clang-19
 endif
 CFLAGS_dev   := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_clang := $(CFLAGS_dev)
@@ -132,7 +132,8 @@ test: ## everything that CI runs
 lint: ## the checks of source text and compilers only
 	@python3 tests/run.py lint
 bench: all $(B)/bench/hello ## CPU per request against a bare server, in one run
-	@python3 tests/bench/gateway.py
+	@deploy/local/install.sh --test
+	@python3 tests/bench/gateway.py --bin $(B)/bin
 docs: all ## write deploy/CONFIG.md and deploy/env.example from the programs' tables
 	@tests/lint/docs.sh write
 clean: ## stop the stack and remove build/; downloads in the cache folder stay

@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = os.cpu_count() or 2
 VENV = ROOT / "build/venv"
 FLAVOURS = ("dev", "asan")
+os.environ.setdefault("ASAN_OPTIONS", "detect_stack_use_after_return=1")  # Debian 13's default
 
 
 class Tally:
@@ -102,15 +103,15 @@ def level_lint(tally):
         ("layers", ["tests/lint/layers.sh"], {}),
         ("banned calls", ["tests/lint/banned.sh"], {}),
         ("style", ["tests/lint/style.sh"], {}),
-        ("format", ["clang-format", "--dry-run", "-Werror", *formatted], {}),
+        ("format", ["clang-format-19", "--dry-run", "-Werror", *formatted], {}),
         ("shellcheck", ["shellcheck", "-S", "info", *shell], {}),
         ("manuals", ["tests/lint/docs.sh", "check"], {}),
         ("cppcheck", ["cppcheck", "-q", f"-j{JOBS}", "--std=c11", "--error-exitcode=1",
                       "--enable=warning,performance,portability", "--inline-suppr",
                       "--suppressions-list=tests/lint/cppcheck.txt", "-Icommon", "-Iservices",
                       "common", "services"], {}),
-        ("clang-tidy 1", ["clang-tidy", "--quiet", *c_files[:half], "--", *flags], {}),
-        ("clang-tidy 2", ["clang-tidy", "--quiet", *c_files[half:], "--", *flags], {}),
+        ("clang-tidy 1", ["clang-tidy-19", "--quiet", *c_files[:half], "--", *flags], {}),
+        ("clang-tidy 2", ["clang-tidy-19", "--quiet", *c_files[half:], "--", *flags], {}),
     ], timeout=900)
 
 

@@ -23,18 +23,9 @@ struct log_field {
     int64_t number;
 };
 
-#define F_STR(field, value)                                                                        \
-    {                                                                                              \
-        .name = (field), .type = LOG_FIELD_STR, .text = str_of(value)                              \
-    }
-#define F_VIEW(field, value)                                                                       \
-    {                                                                                              \
-        .name = (field), .type = LOG_FIELD_STR, .text = (value)                                    \
-    }
-#define F_INT(field, value)                                                                        \
-    {                                                                                              \
-        .name = (field), .type = LOG_FIELD_INT, .number = (value)                                  \
-    }
+#define F_STR(field, value)  { .name = (field), .type = LOG_FIELD_STR, .text = str_of(value) }
+#define F_VIEW(field, value) { .name = (field), .type = LOG_FIELD_STR, .text = (value) }
+#define F_INT(field, value)  { .name = (field), .type = LOG_FIELD_INT, .number = (value) }
 
 /* Before the first thread.  service: static text. */
 void log_open(const char *service, enum log_level least);

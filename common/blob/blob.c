@@ -39,18 +39,9 @@ static const struct {
     const char *const *words; /* of a WORD */
     int n_words;
 } fields[] = {
-#define T(f)                                                                                       \
-    {                                                                                              \
-#f, TEXT, offsetof(struct blob, f), sizeof(((struct blob *)0)->f), NULL, 0                 \
-    }
-#define N(f)                                                                                       \
-    {                                                                                              \
-#f, NUMBER, offsetof(struct blob, f), 0, NULL, 0                                           \
-    }
-#define W(f, names)                                                                                \
-    {                                                                                              \
-#f, WORD, offsetof(struct blob, f), 0, names, N_OF(names)                                  \
-    }
+#define T(f)        { #f, TEXT, offsetof(struct blob, f), sizeof(((struct blob *)0)->f), NULL, 0 }
+#define N(f)        { #f, NUMBER, offsetof(struct blob, f), 0, NULL, 0 }
+#define W(f, names) { #f, WORD, offsetof(struct blob, f), 0, names, N_OF(names) }
     T(id),
     T(owner),
     W(phase, phase_names),

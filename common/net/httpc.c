@@ -374,7 +374,7 @@ static void finish_ended(struct httpc *h)
         CURLcode rc = msg->data.result;
         char *private = NULL;
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-        struct transfer *t = (struct transfer *)(void *)private;
+        struct transfer *t = (struct transfer *)private;
         enum err e = judge(t, rc);
         curl_multi_remove_handle(h->multi, easy);
         finish(t, e);

@@ -23,13 +23,13 @@
 #include "base/metric.h"
 #include "base/str.h"
 
-#define HTTPD_HEADERS_MAX  60U   /* header lines of a request; more is 431 */
-#define HTTPD_HEADER_BYTES 4096U /* one header value; more is 431.  A head over 16 KiB is 400 */
-#define HTTPD_TARGET_BYTES 2048U /* path and query; more is 414 */
-#define HTTPD_PARAMS_MAX   8U    /* {…} segments of a route */
-#define HTTPD_BODY_MS      3000  /* from the head to the last byte of the body; later is 408 … */
-#define HTTPD_BODY_RATE    262144U   /* … plus the time it takes at so many bytes a second */
-#define HTTPD_REPLY_MS     65000     /* longest a handler may keep its client waiting */
+#define HTTPD_HEADERS_MAX  60U     /* header lines of a request; more is 431 */
+#define HTTPD_HEADER_BYTES 4096U   /* one header value; more is 431.  A head over 16 KiB is 400 */
+#define HTTPD_TARGET_BYTES 2048U   /* path and query; more is 414 */
+#define HTTPD_PARAMS_MAX   8U      /* {…} segments of a route */
+#define HTTPD_BODY_MS      3000    /* from the head to the last byte of the body; later is 408 … */
+#define HTTPD_BODY_RATE    262144U /* … plus the time it takes at so many bytes a second */
+#define HTTPD_REPLY_MS     65000   /* longest a handler may keep its client waiting */
 #define HTTPD_REPLY_BYTES  67108864U /* one answer; more is our fault and becomes 500 */
 
 struct httpd;

@@ -248,8 +248,10 @@ bool httpd_check_match(const char *pattern, struct str path, struct str param[HT
     size_t n = 0;
     while (*pattern != '\0') {
         if (*pattern != '{') {
-            if (p == end || *p++ != *pattern++)
+            if (p == end || *p != *pattern)
                 return false;
+            p++;
+            pattern++;
             continue;
         }
         while (*pattern++ != '}')

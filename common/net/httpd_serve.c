@@ -18,16 +18,15 @@ enum refused_by { BY_HEAD, BY_ROUTE, BY_BODY, BY_BUSY, BY_LATE, BY_N };
 enum { ROW_CLASS = 0, ROW_REFUSED = 4, ROW_BUSY = ROW_REFUSED + BY_N };
 
 #define REQUESTS(label)                                                                            \
-    {                                                                                              \
-        .name = "labelwire_httpd_requests_total", .labels = "class=\"" label "\"",                 \
-        .help = "Answered HTTP requests by class of status.", .kind = METRIC_COUNTER               \
-    }
+    { .name = "labelwire_httpd_requests_total",                                                    \
+      .labels = "class=\"" label "\"",                                                             \
+      .help = "Answered HTTP requests by class of status.",                                        \
+      .kind = METRIC_COUNTER }
 #define REFUSED(label)                                                                             \
-    {                                                                                              \
-        .name = "labelwire_httpd_refused_total", .labels = "by=\"" label "\"",                     \
-        .help = "Requests answered without a handler's reply, by the rule that refused them.",     \
-        .kind = METRIC_COUNTER                                                                     \
-    }
+    { .name = "labelwire_httpd_refused_total",                                                     \
+      .labels = "by=\"" label "\"",                                                                \
+      .help = "Requests answered without a handler's reply, by the rule that refused them.",       \
+      .kind = METRIC_COUNTER }
 
 static struct metric rows[] = {
     REQUESTS("2xx"),

@@ -235,6 +235,7 @@ void redis_await(struct redis *r, struct redis_op *op)
     sem_t wake;
     sem_init(&wake, 0, 0);
     op->next = NULL;
+    /* cppcheck-suppress autoVariables -- it outlives its use: we sleep on it until then */
     op->wake = &wake;
     op->finished = false;
     pthread_mutex_lock(&r->lock);

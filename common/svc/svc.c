@@ -36,6 +36,7 @@ struct svc {
     const struct svc_def *def;
     const struct svc_conf *conf;
     sigset_t signals;
+    int64_t grace_ms;
     int stop_fd;
     atomic_bool stopping, running;
     atomic_bool dep_up[SVC_DEPS_MAX];
@@ -108,7 +109,7 @@ void svc_metrics(const struct svc *s, struct buf *out)
 static void *signal_thread(void *arg)
 {
     struct svc *s = arg;
-    int64_t grace_ms = s->conf->grace_ms;
+    int64_t grace_ms = s->grace_ms;
     int sig;
     do {
         sig = sigwaitinfo(&s->signals, NULL);
@@ -207,8 +208,12 @@ static int load(const struct svc_def *def, void *conf)
 
 static int start(const struct svc_def *def, void *conf)
 {
-    struct svc s = { .def = def, .conf = conf, .stop_fd = wake_open() };
+    static struct svc s; /* the thread for signals has it until the process is gone */
     struct errbuf eb = { "" };
+    s.def = def;
+    s.conf = conf;
+    s.grace_ms = s.conf->grace_ms;
+    s.stop_fd = wake_open();
     block_signals(&s);
     log_open(def->name, (enum log_level)s.conf->log_level);
     enum err e = serve(&s, conf, &eb);

@@ -41,10 +41,7 @@ struct svc_conf { /* the first member of every service's configuration struct */
     int64_t grace_ms;
 };
 extern const struct conf_key svc_conf_keys[3];
-#define SVC_CONF_GROUP                                                                             \
-    {                                                                                              \
-        "Every service", svc_conf_keys, N_OF(svc_conf_keys), 0                                     \
-    }
+#define SVC_CONF_GROUP { "Every service", svc_conf_keys, N_OF(svc_conf_keys), 0 }
 
 struct svc_def {
     const char *name, *about; /* about: one line for --help */

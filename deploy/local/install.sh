@@ -6,7 +6,8 @@ set -euo pipefail
 packages=(build-essential pkg-config git curl ca-certificates openssl procps
     libcurl4-openssl-dev libssl-dev libhiredis-dev librdkafka-dev libcivetweb-dev libjpeg-dev libpng-dev
     redis-server maven python3 python3-venv)
-test_packages=(clang clang-tidy clang-format cppcheck shellcheck libcmocka-dev kcat wrk valgrind)
+# One version of LLVM by name, the same on both Debians: each version formats and warns differently.
+test_packages=(clang-19 clang-tidy-19 clang-format-19 cppcheck shellcheck libcmocka-dev kcat wrk valgrind)
 
 fail() {
     echo "install.sh: $*" >&2
@@ -24,8 +25,8 @@ esac
 # shellcheck source=/dev/null
 version=$(. /etc/os-release && echo "${ID-} ${VERSION_ID-}")
 case $version in
-    'debian 12') java=17 clang=14 ;;
-    'debian 13') java=21 clang=19 ;;
+    'debian 12') java=17 ;;
+    'debian 13') java=21 ;;
     *)
         echo "install.sh: this is not Debian 12 or 13; see to it that you have Java 17 or later and what Debian calls" \
             "${packages[*]}" >&2
@@ -33,7 +34,6 @@ case $version in
         ;;
 esac
 packages+=("openjdk-$java-jre-headless")
-test_packages+=("libclang-rt-$clang-dev")
 if [ "$with_tests" = yes ]; then
     packages+=("${test_packages[@]}")
 fi

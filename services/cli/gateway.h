@@ -27,10 +27,7 @@ struct gateway_conf {
     char *url;
 };
 extern const struct conf_key gateway_conf_keys[1];
-#define GATEWAY_FLAG                                                                               \
-    {                                                                                              \
-        "--gateway", "URL", "LW_GATEWAY", "the gateway to talk to (LW_GATEWAY)"                    \
-    }
+#define GATEWAY_FLAG { "--gateway", "URL", "LW_GATEWAY", "the gateway to talk to (LW_GATEWAY)" }
 
 struct gateway {
     struct httpc *http;

@@ -25,14 +25,12 @@ static enum err check_kind(FILE *f, struct errbuf *eb)
 
 static enum err read_all(struct buf *out, FILE *f, struct errbuf *eb)
 {
-    size_t got = 1;
-    while (got > 0 && out->n <= PICTURE_MAX_BYTES) {
+    while (!feof(f) && !ferror(f) && out->n <= PICTURE_MAX_BYTES) {
         size_t left = out->cap - out->n, want = left < STEP_BYTES ? left : STEP_BYTES;
         char *at = buf_reserve(out, want);
         if (at == NULL)
             return errbuf_set(eb, ERR_TOOBIG, "does not fit into memory");
-        got = fread(at, 1, want, f);
-        buf_grew(out, got);
+        buf_grew(out, fread(at, 1, want, f));
     }
     if (ferror(f))
         return errbuf_set(eb, ERR_IO, "cannot be read: %s", strerror(errno));

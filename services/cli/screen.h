@@ -24,9 +24,7 @@ struct screen_conf {
 extern const struct conf_key screen_conf_keys[2];
 /* Without a title: --help of the program tells them once. */
 #define SCREEN_CONF_GROUP(type, member)                                                            \
-    {                                                                                              \
-        NULL, screen_conf_keys, N_OF(screen_conf_keys), offsetof(type, member)                     \
-    }
+    { NULL, screen_conf_keys, N_OF(screen_conf_keys), offsetof(type, member) }
 
 struct screen {
     bool out_is_terminal; /* results are read by a person */

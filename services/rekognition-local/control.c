@@ -171,9 +171,10 @@ static enum err load(struct control *out, const char *path, struct errbuf *eb)
     if (file == NULL)
         return errbuf_set(eb, ERR_IO, "cannot be opened: %m");
     char part[4096];
-    size_t n;
-    while ((n = fread(part, 1, sizeof part, file)) > 0)
+    while (!feof(file) && !ferror(file) && !buf_failed(&text)) {
+        size_t n = fread(part, 1, sizeof part, file);
         buf_put(&text, (struct str){ part, n });
+    }
     if (ferror(file) || buf_failed(&text))
         e = errbuf_set(eb, ERR_TOOBIG, "cannot be read, or is larger than %d bytes", CONTROL_BYTES);
     (void)fclose(file);

@@ -103,10 +103,7 @@ static void urls_that_are_taken(void **state)
 static void urls_that_are_refused(void **state)
 {
     (void)state;
-#define BAD(why, value)                                                                            \
-    {                                                                                              \
-        why, S("{\"callback_url\": " value " }"), ERR_DENIED, value                                \
-    }
+#define BAD(why, value) { why, S("{\"callback_url\": " value " }"), ERR_DENIED, value }
     static const struct row rows[] = {
         BAD("empty", "\"\""),
         BAD("blanks", "\"  \""),

@@ -12,8 +12,8 @@
 #include "blob/life.h"
 #include "blob/render.h"
 
-#define S_(n) ((n)*INT64_C(1000))
-#define H_(n) ((n)*INT64_C(3600000))
+#define S_(n) ((n) * INT64_C(1000))
+#define H_(n) ((n) * INT64_C(3600000))
 
 static const struct life_policy policy = {
     .upload_grace_ms = S_(10),
