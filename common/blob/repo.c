@@ -165,6 +165,8 @@ static void applied(struct redis_op *op, enum err e, const struct redis_val *v)
         e = read_record(&c->b, v, 1);
         if (e == ERR_OK && is_our_own(c)) {
             verdict = 1;
+        } else if (e == ERR_OK && c->ev.fence != 0) {
+            e = ERR_CONFLICT; /* what this event ends is over, even if a lost seq came again */
         } else if (e == ERR_OK) { /* somebody was faster: decide anew */
             apply_decide(c);
             return;
@@ -196,6 +198,7 @@ static void apply_write(struct repo_change *c)
     if (step->says != 0)
         event_put_work(&c->work, &step->next);
     put_number(c->seq, c->b.seq);
+    put_number(c->updated, c->b.updated_ms);
     put_number(c->delay, step->erased ? -1 : step->delay_ms);
 
     op_init(op, SCRIPT_transition, applied);
@@ -203,6 +206,7 @@ static void apply_write(struct repo_change *c)
         op_key(op, &c->keys[i]);
     op_arg(op, id);
     op_arg(op, str_of(c->seq));
+    op_arg(op, str_of(c->updated));
     op_arg(op, str_of(c->delay));
     op_arg(op, c->ev.type == LIFE_LABELED ? c->labels : S(""));
     op_arg(op, str_of(step->event));

@@ -89,7 +89,7 @@ struct repo_change {
     struct key keys[5];
     struct blob_field fields[BLOB_FIELDS_MAX];
     struct buf event, work;
-    char seq[24], delay[24];
+    char seq[24], updated[24], delay[24];
     bool repeated; /* the write was sent before, and its answer did not come */
 };
 void repo_apply(struct repo *r, struct repo_change *c);

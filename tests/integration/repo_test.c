@@ -927,14 +927,15 @@ static const struct {
       SCRIPT_create,
       { BLOB, TIMERS, OUTBOX, TIMELINE },
       4,
-      { RAW_ID, "0", "10", "blob.created", TOPIC_EVENTS, "{}", "id", RAW_ID, "seq", "1" },
+      { RAW_ID, "0", "10", "blob.created", TOPIC_EVENTS, "{}", "id", RAW_ID, "updated_ms", "1",
+        "seq", "1" },
       1,
       0 },
     { "move on with work",
       SCRIPT_transition,
       { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS },
       5,
-      { RAW_ID, "1", "0", "", "upload.seen", TOPIC_EVENTS, "{}", TOPIC_RECOGNIZE, "{}", "seq",
+      { RAW_ID, "1", "1", "0", "", "upload.seen", TOPIC_EVENTS, "{}", TOPIC_RECOGNIZE, "{}", "seq",
         "2" },
       1,
       0 },
@@ -942,14 +943,15 @@ static const struct {
       SCRIPT_transition,
       { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS },
       5,
-      { RAW_ID, "2", "0", "[]", "labels.saved", TOPIC_EVENTS, "{}", "", "", "seq", "3" },
+      { RAW_ID, "2", "1", "0", "[]", "labels.saved", TOPIC_EVENTS, "{}", "", "", "seq", "3" },
       1,
       0 },
     { "another step from an old record",
       SCRIPT_transition,
       { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS },
       5,
-      { RAW_ID, "2", "5", "[1]", "other", TOPIC_EVENTS, "{}", TOPIC_DELIVER, "{}", "seq", "9" },
+      { RAW_ID, "2", "1", "5", "[1]", "other", TOPIC_EVENTS, "{}", TOPIC_DELIVER, "{}", "seq",
+        "9" },
       0,
       0 },
     { "claim", SCRIPT_claim, { TIMERS }, 1, { "64", "60000" }, 1, 0 },
@@ -967,7 +969,7 @@ static const struct {
       SCRIPT_transition,
       { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS },
       5,
-      { RAW_ID, "3", "-1", "", "blob.erased", TOPIC_EVENTS, "{}", "", "", "seq", "4" },
+      { RAW_ID, "3", "1", "-1", "", "blob.erased", TOPIC_EVENTS, "{}", "", "", "seq", "4" },
       1,
       -1 },
     { "forget", SCRIPT_trim, { RELAY, OUTBOX }, 2, { "me", "99999999999999-0" }, 0, 0 },
@@ -1232,6 +1234,29 @@ static void a_step_waits_until_redis_is_back(void **state)
 }
 
 /* A call that timed out may run all the same; it is repeated and stored once. */
+/* A failover lost the last step, and another one took its seq: the copy in a worker's hand is of
+ * a life that did not happen. */
+static void a_seq_that_came_again_is_told_apart(void **state)
+{
+    (void)state;
+    static struct change ch;
+    struct repo r;
+    open_at(&r, &server, shards, TIMEOUT_MS);
+    struct blob b = created(&r);
+    change_begin(&r, &ch, &b, (struct life_event){ .type = LIFE_UPLOADED, .etag = S("e1") });
+    assert_int_equal(change_end(&r, &ch), ERR_OK);
+    b = ch.c.b;
+    change_begin(&r, &ch, &b, (struct life_event){ .type = LIFE_RECOGNIZE_START });
+    assert_int_equal(change_end(&r, &ch), ERR_OK);
+    b = ch.c.b;
+    (void)redis_server_ask(&server, "HSET", key_of(KEY_BLOB, b.id), "updated_ms", "1", NULL);
+    change_begin(&r, &ch, &b, (struct life_event){ .type = LIFE_LABELED, .fence = b.seq });
+    assert_int_equal(change_end(&r, &ch), ERR_CONFLICT);
+    assert_int_equal(ch.c.b.seq, b.seq);
+    assert_int_equal(ch.c.b.phase, PHASE_RECOGNIZING);
+    repo_close(&r);
+}
+
 static void a_step_that_timed_out_is_stored_once(void **state)
 {
     (void)state;
@@ -1476,6 +1501,7 @@ int main(void)
         T(a_claim_that_is_not_followed_up_falls_due_again),
         T(a_step_between_claim_and_look_shows),
         T(a_step_waits_until_redis_is_back),
+        T(a_seq_that_came_again_is_told_apart),
         T(a_step_that_timed_out_is_stored_once),
         T(a_step_waits_while_redis_is_full),
         T(closing_ends_what_waits),
