@@ -166,7 +166,7 @@ static void applied(struct redis_op *op, enum err e, const struct redis_val *v)
         if (e == ERR_OK && is_our_own(c)) {
             verdict = 1;
         } else if (e == ERR_OK && c->ev.fence != 0) {
-            e = ERR_CONFLICT; /* what this event ends is over, even if a lost seq came again */
+            e = ERR_CONFLICT;     /* what this event ends is over, even if a lost seq came again */
         } else if (e == ERR_OK) { /* somebody was faster: decide anew */
             apply_decide(c);
             return;

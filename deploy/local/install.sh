@@ -7,7 +7,7 @@ packages=(build-essential pkg-config git curl ca-certificates openssl procps
     libcurl4-openssl-dev libssl-dev libhiredis-dev librdkafka-dev libcivetweb-dev libjpeg-dev libpng-dev
     redis-server maven python3 python3-venv)
 # One version of LLVM by name, the same on both Debians: each version formats and warns differently.
-test_packages=(clang-19 clang-tidy-19 clang-format-19 cppcheck shellcheck libcmocka-dev kcat wrk valgrind)
+test_packages=(clang-19 clang-tidy-19 clang-format-19 cppcheck shellcheck libcmocka-dev kcat wrk)
 
 fail() {
     echo "install.sh: $*" >&2
