@@ -1,6 +1,7 @@
 /* render.h - what clients see of a record: the flat status and the bodies of /blobs.  Pure.
  *
- * The callback's body is GET's body: 200's when labels are there, 404's for a failure.
+ * A callback's body is that of GET: 200's for labels, 404's for a failure of this generation
+ * (GET goes on showing an older generation's labels).
  */
 #ifndef BLOB_RENDER_H
 #define BLOB_RENDER_H

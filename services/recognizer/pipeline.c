@@ -33,7 +33,7 @@ struct item {
     struct rekog_req call;
     struct image_info image;
     struct rekog_error error;
-    struct errbuf why;
+    struct errbuf why; /* of a broken answer; the last transition borrows it */
     struct buf labels;
     char model[LABELS_VERSION_BYTES];
 };
@@ -97,11 +97,10 @@ static void broken_answer(struct item *it, const char *detail)
 static void take_labels(struct item *it)
 {
     const struct blob *b = &it->change.b;
-    struct errbuf eb = { "" };
     enum err e = labels_from_rekognition(&it->labels, buf_str(&it->call.http.answer), b->max_labels,
-                                         (double)b->min_confidence, it->model, &eb);
+                                         (double)b->min_confidence, it->model, &it->why);
     if (e != ERR_OK) {
-        broken_answer(it, eb.text);
+        broken_answer(it, it->why.text);
         return;
     }
     metric_add(&metrics[M_LABELED], 1);

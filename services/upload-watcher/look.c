@@ -53,6 +53,7 @@ static void start(struct watcher *w, struct look *l, const char *method, struct 
     const struct s3_ask ask = { .method = method, .key = object_key };
     enum err e = s3_request(&w->s3, &l->request, &ask, wall_now());
     if (e != ERR_OK) {
+        s3_req_fini(&l->request);
         l->done(l, e);
         return;
     }

@@ -16,9 +16,8 @@
 #include "net/httpc.h"
 #include "net/kafka.h"
 
-#define WATCHER_BUSY_MAX 256U /* blobs in progress, of events and timers each */
-#define WATCHER_LOOKS_MAX                                                                          \
-    128U /* of these, waiting for S3: what needs no look goes on beside them */
+#define WATCHER_BUSY_MAX  256U /* blobs in progress, of events and timers each */
+#define WATCHER_LOOKS_MAX 128U /* of these, waiting for S3: the others go on beside them */
 
 struct watcher {
     struct repo repo;
