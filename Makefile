@@ -2,7 +2,8 @@
 #
 # Flavours live under build/<flavour>/ and do not disturb one another:
 #   make                    build/dev: optimised, with symbols
-#   make FLAVOUR=asan       build/asan: address and undefined-behaviour sanitizers
+#   make FLAVOUR=asan       build/asan: address and undefined-behaviour sanitizers, failpoints
+#   make FLAVOUR=chaos      build/chaos: as dev, with failpoints (common/base/failpoint.h)
 #   make FLAVOUR=clang      build/clang: the second compiler
 #   make V=1                show the commands
 
@@ -15,12 +16,15 @@ CC := clang-19
 endif
 CFLAGS_dev   := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_clang := $(CFLAGS_dev)
-CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_chaos := $(CFLAGS_dev) -DLW_FAILPOINTS
+CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+               -DLW_FAILPOINTS
 LDFLAGS_dev   := -pie -Wl,-z,relro,-z,now
 LDFLAGS_clang := $(LDFLAGS_dev)
+LDFLAGS_chaos := $(LDFLAGS_dev)
 LDFLAGS_asan := -fsanitize=address,undefined
 ifeq ($(CFLAGS_$(FLAVOUR)),)
-$(error unknown FLAVOUR '$(FLAVOUR)': want dev, asan or clang)
+$(error unknown FLAVOUR '$(FLAVOUR)': want dev, asan, chaos or clang)
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \

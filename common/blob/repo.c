@@ -1,18 +1,14 @@
 #include "blob/repo.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "blob/render.h"
-#include "blob/script.h"
+#include "blob/repo_op.h"
 
-#define SCHEMA         S("1")
-#define SKEW_MAX_MS    2000
-#define CHECK_EVERY_MS 1000
-#define RESUME_MS      200 /* between repeats while Redis is away */
-#define ROUNDS_MAX     8   /* of one repo_turn(): done() may submit what can go at once */
+#define RESUME_MS  200 /* between repeats while Redis is away */
+#define ROUNDS_MAX 8   /* of one repo_turn(): done() may submit what can go at once */
 
 const struct conf_key repo_conf_keys[] = {
     { "LW_SHARDS", CONF_INT, offsetof(struct repo_conf, shards), .def = "1", .min = 1,
@@ -71,32 +67,6 @@ int64_t repo_wait_ms(struct repo *r, mono_t now, int64_t at_most_ms)
         return 0;
     int64_t ms = r->waiting != NULL ? mono_until_ms(now, r->resume) : at_most_ms;
     return ms < at_most_ms ? ms : at_most_ms;
-}
-
-static void put_number(char dst[24], int64_t n)
-{
-    (void)snprintf(dst, 24, "%lld", (long long)n);
-}
-
-static void op_init(struct redis_op *op, enum script script,
-                    void (*done)(struct redis_op *, enum err, const struct redis_val *))
-{
-    op->script = script;
-    op->nkeys = op->nargs = 0;
-    op->deadline = (mono_t){ 0 };
-    op->done = done;
-}
-
-static void op_key(struct redis_op *op, const struct key *k)
-{
-    assert(op->nkeys < REDIS_KEYS_MAX);
-    op->key[op->nkeys++] = str_of(k->text);
-}
-
-static void op_arg(struct redis_op *op, struct str arg)
-{
-    assert(op->nargs < REDIS_ARGS_MAX);
-    op->arg[op->nargs++] = arg;
 }
 
 static void op_fields(struct redis_op *op, const struct blob_field *fields, size_t n)
@@ -173,6 +143,7 @@ static void applied(struct redis_op *op, enum err e, const struct redis_val *v)
         }
     }
     if (e == ERR_OK && verdict == 1) {
+        FAILPOINT("transition.written");
         c->b = c->step.next;
         log_step(&c->step);
     } else if (e == ERR_OK) {
@@ -197,9 +168,9 @@ static void apply_write(struct repo_change *c)
     event_put_transition(&c->event, step, c->repo->source, wall_now());
     if (step->says != 0)
         event_put_work(&c->work, &step->next);
-    put_number(c->seq, c->b.seq);
-    put_number(c->updated, c->b.updated_ms);
-    put_number(c->delay, step->erased ? -1 : step->delay_ms);
+    op_number(c->seq, c->b.seq);
+    op_number(c->updated, c->b.updated_ms);
+    op_number(c->delay, step->erased ? -1 : step->delay_ms);
 
     op_init(op, SCRIPT_transition, applied);
     for (size_t i = 0; i < N_OF(c->keys); i++)
@@ -217,6 +188,7 @@ static void apply_write(struct repo_change *c)
                                                        : S(""));
     op_arg(op, buf_str(&c->work));
     op_fields(op, c->fields, blob_fields(c->fields, &step->next, &c->b));
+    FAILPOINT("transition.write");
     redis_submit(c->repo->redis, op);
 }
 
@@ -321,28 +293,13 @@ enum err repo_read(struct repo *r, struct str id, struct blob *b, struct buf *la
 
 /* ---- creating */
 
-struct answer { /* of a script whose caller sleeps for it */
-    struct redis_op op;
-    enum err e;
-    int64_t n[3]; /* the answer, or its first items */
-};
-
-static void keep_answer(struct redis_op *op, enum err e, const struct redis_val *v)
-{
-    struct answer *a = (struct answer *)((char *)op - offsetof(struct answer, op));
-    a->e = e;
-    a->n[0] = redis_int(v);
-    for (size_t i = 0; i < N_OF(a->n) && i < redis_len(v); i++)
-        a->n[i] = redis_int(redis_at(v, i));
-}
-
 enum err repo_create(struct repo *r, struct blob *b)
 {
     struct life_step step;
     struct key keys[4];
     struct blob_field fields[BLOB_FIELDS_MAX];
     char delay[24], cap[24];
-    struct answer a = { .e = ERR_OK };
+    struct op_answer a = { .e = ERR_OK };
     struct buf event = BUF_INIT(EVENT_MAX_BYTES);
     struct str id = str_of(b->id);
     wall_t now = wall_now();
@@ -353,10 +310,10 @@ enum err repo_create(struct repo *r, struct blob *b)
     keys_of_shard(&keys[1], KEY_TIMERS, keys_shard(id, r->shards));
     keys_of_shard(&keys[2], KEY_OUTBOX, keys_shard(id, r->shards));
     keys_of_blob(&keys[3], KEY_TIMELINE, id, r->shards);
-    put_number(delay, step.delay_ms);
-    put_number(cap, REPO_OUTBOX_MAX);
+    op_number(delay, step.delay_ms);
+    op_number(cap, REPO_OUTBOX_MAX);
 
-    op_init(&a.op, SCRIPT_create, keep_answer);
+    op_init(&a.op, SCRIPT_create, op_keep_answer);
     for (size_t i = 0; i < N_OF(keys); i++)
         op_key(&a.op, &keys[i]);
     op_arg(&a.op, id);
@@ -376,108 +333,4 @@ enum err repo_create(struct repo *r, struct blob *b)
         log_step(&step);
     }
     return a.e;
-}
-
-/* ---- timers */
-
-static void claimed(struct redis_op *op, enum err e, const struct redis_val *v)
-{
-    struct repo_claim *c = (struct repo_claim *)((char *)op - offsetof(struct repo_claim, op));
-    size_t n = 0;
-    c->due = redis_int(redis_at(v, 0));
-    c->late_ms = redis_int(redis_at(v, 1));
-    c->held_until_ms = redis_int(redis_at(v, 2));
-    for (size_t i = 3; i < redis_len(v) && n < REPO_CLAIM_MAX; i++)
-        if (str_copy(c->ids[n], sizeof c->ids[n], redis_text(redis_at(v, i))) == ERR_OK)
-            n++;
-    c->done(c, e, n);
-}
-
-void repo_claim(struct repo *r, struct repo_claim *c, int64_t hold_ms)
-{
-    _Static_assert(REPO_CLAIM_MAX == 64, "the argument below is this number");
-    keys_of_shard(&c->key, KEY_TIMERS, c->shard);
-    put_number(c->hold, hold_ms);
-    op_init(&c->op, SCRIPT_claim, claimed);
-    op_key(&c->op, &c->key);
-    op_arg(&c->op, S("64"));
-    op_arg(&c->op, str_of(c->hold));
-    redis_submit(r->redis, &c->op);
-}
-
-/* ---- the relay's steps, and what all agree on */
-
-enum err repo_lead(struct repo *r, unsigned shard, struct str who, int64_t lease_ms)
-{
-    struct answer a = { .e = ERR_OK };
-    struct key key;
-    char lease[24];
-    keys_of_shard(&key, KEY_RELAY, shard);
-    put_number(lease, lease_ms);
-    op_init(&a.op, SCRIPT_lead, keep_answer);
-    op_key(&a.op, &key);
-    op_arg(&a.op, who);
-    op_arg(&a.op, str_of(lease));
-    redis_await(r->redis, &a.op);
-    return a.e != ERR_OK ? a.e : a.n[0] == 1 ? ERR_OK : ERR_CONFLICT;
-}
-
-enum err repo_trim(struct repo *r, unsigned shard, struct str who, struct str last_id,
-                   struct repo_outbox_state *left)
-{
-    struct answer a = { .e = ERR_OK };
-    struct key keys[2];
-    keys_of_shard(&keys[0], KEY_RELAY, shard);
-    keys_of_shard(&keys[1], KEY_OUTBOX, shard);
-    op_init(&a.op, SCRIPT_trim, keep_answer);
-    op_key(&a.op, &keys[0]);
-    op_key(&a.op, &keys[1]);
-    op_arg(&a.op, who);
-    op_arg(&a.op, last_id);
-    redis_await(r->redis, &a.op);
-    *left = (struct repo_outbox_state){ a.n[0], a.n[1] };
-    return a.e != ERR_OK ? a.e : a.n[0] < 0 ? ERR_CONFLICT : ERR_OK;
-}
-
-static enum err check(struct repo *r, struct errbuf *eb)
-{
-    struct answer a = { .e = ERR_OK };
-    struct key key = { KEY_META };
-    char shards[24];
-    put_number(shards, r->shards);
-    op_init(&a.op, SCRIPT_meta, keep_answer);
-    op_key(&a.op, &key);
-    op_arg(&a.op, str_of(shards));
-    op_arg(&a.op, SCHEMA);
-    wall_t before = wall_now();
-    redis_await(r->redis, &a.op);
-    if (a.e != ERR_OK)
-        return errbuf_set(eb, a.e, "Redis does not answer");
-    if (a.n[0] != r->shards)
-        return errbuf_set(eb, ERR_CONFIG,
-                          "LW_SHARDS is %u but this Redis was set up with %lld: set it to that",
-                          r->shards, (long long)a.n[0]);
-    if (a.n[1] != 1)
-        return errbuf_set(eb, ERR_CONFIG, "Redis holds schema %lld, this program knows 1",
-                          (long long)a.n[1]);
-    int64_t behind_ms = a.n[2] - wall_now().ms, ahead_ms = before.ms - a.n[2];
-    if (behind_ms > SKEW_MAX_MS || ahead_ms > SKEW_MAX_MS) /* later on only: not ready */
-        return errbuf_set(eb, atomic_load(&r->checked) ? ERR_RANGE : ERR_CONFIG,
-                          "the clock here and that of Redis differ by %lld ms",
-                          (long long)(behind_ms > ahead_ms ? behind_ms : ahead_ms));
-    atomic_store(&r->checked, true);
-    return ERR_OK;
-}
-
-enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb)
-{
-    if (mono_until_ms(now, r->next_check) == 0) {
-        enum err before = r->last_check;
-        r->last_check = check(r, &r->last_why);
-        r->next_check = mono_after_ms(now, CHECK_EVERY_MS);
-        if (r->last_check == ERR_RANGE && before != ERR_RANGE)
-            LOG(ERROR, "clock.differs", F_STR("detail", r->last_why.text));
-    }
-    *eb = r->last_why;
-    return r->last_check;
 }

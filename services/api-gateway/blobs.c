@@ -4,6 +4,7 @@
 #include "api-gateway/gateway.h"
 #include "api-gateway/request.h"
 #include "base/enc.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "blob/render.h"
 
@@ -103,8 +104,10 @@ static void create(struct http_call *c)
     new_blob(&b, g, &rq, c);
     struct buf url = BUF_INIT(ANSWER_MAX / 2);
     e = s3_presign(&g->s3, "PUT", str_of(b.object_key), b.window_ms / 1000, wall_now(), &url);
+    FAILPOINT("create.store");
     if (e == ERR_OK)
         e = atomic_load(&g->repo.checked) ? repo_create(&g->repo, &b) : ERR_IO;
+    FAILPOINT("create.answer");
     if (e == ERR_OK)
         reply_created(c, &b, buf_str(&url));
     else

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "blob/render.h"
@@ -47,6 +48,7 @@ static void item_end(struct item *it, enum err e)
 
 static void ended(struct repo_change *c, enum err e)
 {
+    FAILPOINT("dispatcher.stored");
     item_end(c->owner, e);
 }
 
@@ -62,6 +64,7 @@ static void count(const struct life_event *ev)
 static void answered(struct httpc_req *rq, enum err e)
 {
     struct item *it = rq->owner;
+    FAILPOINT("dispatcher.answered");
     if (e == ERR_CLOSED) {
         item_end(it, e);
         return;
@@ -119,6 +122,7 @@ static void got_result(struct repo_lookup *l, enum err e)
 static void started(struct repo_change *c, enum err e)
 {
     struct item *it = c->owner;
+    FAILPOINT("dispatcher.started");
     if (e != ERR_OK || c->b.phase != PHASE_ATTEMPTING) {
         item_end(it, e); /* not waiting for delivery any more */
         return;
@@ -131,6 +135,7 @@ static void started(struct repo_change *c, enum err e)
 
 void dispatch_take(struct worker *w, const struct event_work *work, struct kafka_ticket ticket)
 {
+    FAILPOINT("dispatcher.taken");
     struct item *it = xcalloc(1, sizeof *it);
     it->d = (struct dispatch *)w;
     it->ticket = ticket;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "blob/labels.h"
@@ -52,6 +53,7 @@ static void item_end(struct item *it, enum err e)
 
 static void ended(struct repo_change *c, enum err e)
 {
+    FAILPOINT("recognizer.stored");
     item_end(c->owner, e);
 }
 
@@ -112,6 +114,7 @@ static void take_labels(struct item *it)
 static void answered(struct httpc_req *rq, enum err e)
 {
     struct item *it = rq->owner;
+    FAILPOINT("recognizer.called");
     enum rekog_verdict verdict = rekog_verdict(&it->error, &it->call, e);
     if (e == ERR_CLOSED) {
         item_end(it, e);
@@ -262,6 +265,7 @@ static void got_whole(struct httpc_req *rq, enum err e)
 static void probed(struct repo_change *c, enum err e)
 {
     struct item *it = c->owner;
+    FAILPOINT("recognizer.probed");
     if (e != ERR_OK) {
         item_end(it, e); /* superseded: whoever did that goes on */
         return;
@@ -276,6 +280,7 @@ static void probed(struct repo_change *c, enum err e)
 static void got_head(struct httpc_req *rq, enum err e)
 {
     struct item *it = rq->owner;
+    FAILPOINT("recognizer.fetched");
     bool empty = e == ERR_OK && rq->status == 416; /* no first byte: nothing was uploaded */
     if (!empty && !got_object(it, rq, e))
         return;
@@ -310,6 +315,7 @@ static void got_head(struct httpc_req *rq, enum err e)
 static void started(struct repo_change *c, enum err e)
 {
     struct item *it = c->owner;
+    FAILPOINT("recognizer.started");
     if (e != ERR_OK || c->b.phase != PHASE_RECOGNIZING)
         item_end(it, e); /* not queued any more, or given up: nothing to do */
     else
@@ -318,6 +324,7 @@ static void started(struct repo_change *c, enum err e)
 
 void pipeline_take(struct worker *w, const struct event_work *work, struct kafka_ticket ticket)
 {
+    FAILPOINT("recognizer.taken");
     struct item *it = xcalloc(1, sizeof *it);
     it->p = (struct pipeline *)w;
     it->ticket = ticket;

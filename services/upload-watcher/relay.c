@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
@@ -236,12 +237,17 @@ static enum err one_round(struct relay *r)
     if (keep_leases(r) == 0)
         return redis_up(r->repo.redis) ? ERR_MISSING : ERR_IO;
     enum err read = read_rows(r), e = ERR_OK;
-    if (r->rows > 0)
+    if (r->rows > 0) {
+        FAILPOINT("relay.read");
         e = flush(r);
+        FAILPOINT("relay.produced");
+    }
     if (e == ERR_OK)
         e = forget(r);
-    if (e == ERR_OK)
+    if (e == ERR_OK && r->rows > 0) {
+        FAILPOINT("relay.forgotten");
         metric_add(&metrics[M_ROWS], r->rows);
+    }
     if (e == ERR_CLOSED || read == ERR_CLOSED)
         (void)renew_producer(r);
     return e != ERR_OK ? e : read == ERR_FULL ? ERR_OK : read;

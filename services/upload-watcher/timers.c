@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "upload-watcher/watcher.h"
@@ -51,6 +52,7 @@ static void item_end(struct item *it)
 
 static void moved_on(struct repo_change *c, enum err e)
 {
+    FAILPOINT("timers.moved");
     if (e != ERR_OK && e != ERR_CONFLICT && e != ERR_CLOSED)
         LOG(WARN, "timer.failed", F_STR("blob", c->b.id), F_STR("error", err_name(e)));
     item_end(c->owner);
@@ -69,6 +71,7 @@ static void move_on(struct item *it, const struct life_event *ev)
 static void headed(struct look *l, enum err e)
 {
     struct item *it = l->owner;
+    FAILPOINT("timers.looked");
     if (e == ERR_OK)
         move_on(it, &l->found);
     else
@@ -78,6 +81,7 @@ static void headed(struct look *l, enum err e)
 static void erased(struct look *l, enum err e)
 {
     struct item *it = l->owner;
+    FAILPOINT("timers.erased");
     if (e == ERR_OK)
         move_on(it, &(struct life_event){ .type = LIFE_ERASED });
     else
@@ -113,6 +117,8 @@ static void claimed(struct repo_claim *c, enum err e, size_t n)
     if (c->due > (int64_t)n)
         t->next = (mono_t){ 0 }; /* more is due than one claim takes: again at once */
     metric_add(&metrics[M_CLAIMED], (int64_t)n);
+    if (n > 0)
+        FAILPOINT("timers.claimed");
     for (size_t i = 0; i < n; i++) {
         struct item *it = xcalloc(1, sizeof *it);
         it->w = t->w;

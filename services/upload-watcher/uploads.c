@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "blob/s3event.h"
@@ -60,6 +61,7 @@ static void looked(struct look *l, enum err e);
 static void applied(struct repo_change *c, enum err e)
 {
     struct record *r = c->owner;
+    FAILPOINT("uploads.stored");
     if (e == ERR_CONFLICT && c->ev.hearsay && !str_eq(c->ev.etag, str_of(c->b.etag))) {
         /* Replaced, or an old event that comes late: only a look can tell. */
         r->look.done = looked;
@@ -107,6 +109,7 @@ static void take_record(struct message *m, const struct s3event *ev)
     r->ev = *ev;
     m->open++;
     w->uploads_busy++;
+    FAILPOINT("uploads.taken");
     (void)!str_copy(r->change.b.id, sizeof r->change.b.id, id);
     if (ev->etag[0] != '\0' && ev->size >= 0) {
         apply(r, &(struct life_event){ .type = LIFE_UPLOADED,

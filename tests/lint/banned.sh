@@ -12,7 +12,8 @@ ban '(sprintf|vsprintf|strcpy|strcat|strtok|gets|strncpy)\(' 'no bound: use stru
 ban '(atoi|atol|strtol|strtoul|strtoll|strtoull)\(' 'accepts anything: use str_to_i64' 'tests/.*'
 ban '(sleep|usleep|nanosleep)\(' 'wait for a condition with a deadline'
 ban '(signal|sigaction)\(' 'signals are events: common/svc/svc.c' 'tests/.*'
-ban '(getenv|secure_getenv|setenv)\([^)]' 'configuration is one table: base/conf.h' 'tests/.*'
+ban '(getenv|secure_getenv|setenv)\([^)]' 'configuration is one table: base/conf.h' \
+    'tests/.*|common/base/failpoint.c'
 ban 'mg_handle_form_request' 'loops for ever on hostile forms'
 ban '(system|popen)\(' 'no shell' 'tests/.*'
 ban '(TODO|FIXME)' 'finish it or file it'
