@@ -286,11 +286,12 @@ static void recognized(const struct blob *b, const struct life_event *ev,
     } else if (ev->type == LIFE_OVER_CAP) {
         next->starts = 0;
         enter(out, PHASE_PARKED, PARK_MS, "recognition.parked");
-    } else if (b->tries + 1 >= p->recognize_tries) {
+    } else if (b->tries + 1 >= p->recognize_tries && !ev->ours) {
         fail(out, p, RESULT_ERROR, ev->code, ev->detail);
     } else {
         next->starts = 0;
-        next->tries++;
+        if (b->tries + 1 < p->recognize_tries)
+            next->tries++;
         COPY(next->code, ev->code);
         COPY(next->detail, ev->detail);
         enter(out, PHASE_RESTING, full_jitter(doubled(REST_MS, b->tries, REST_MAX_MS), dice),

@@ -54,7 +54,7 @@ enum life_event_type {
     LIFE_PROBED,    /* type and dimensions read, before the paid call */
     LIFE_LABELED,   /* labels go with the transition.  model */
     LIFE_REJECTED,  /* final: result, code, detail */
-    LIFE_TRANSIENT, /* not now: code, detail */
+    LIFE_TRANSIENT, /* not now: code, detail, ours */
     LIFE_OVER_CAP,  /* the owner's spend cap is met */
     LIFE_DELIVER_START,
     LIFE_DELIVERED,
@@ -74,6 +74,7 @@ struct life_event {
     enum blob_result result;
     enum blob_delivery delivery;
     bool hearsay;           /* told by an event, which may be late; not seen by a look */
+    bool ours;              /* the trouble is ours, not the blob's: it never uses up the last try */
     bool gone;              /* the receiver answered 410: no further attempt */
     int64_t retry_after_ms; /* the peer's wish; honoured between once and twice the own delay */
 };

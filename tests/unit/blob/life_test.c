@@ -293,6 +293,22 @@ static void transient_failures_end_after_the_budget(void **state)
     assert_string_equal(b.code, "throttled");
 }
 
+static void trouble_of_our_own_never_fails_a_blob(void **state)
+{
+    (void)state;
+    struct blob b = blob_in(PHASE_RECOGNIZING);
+    struct life_step s;
+    for (int64_t i = 1; i < 40; i++) {
+        s = next(&b, (struct life_event){ .type = LIFE_TRANSIENT, .ours = true });
+        assert_int_equal(s.next.phase, PHASE_RESTING);
+        b = s.next;
+        b.phase = PHASE_RECOGNIZING;
+    }
+    assert_int_equal(b.tries, policy.recognize_tries - 1);
+    s = next(&b, (struct life_event){ .type = LIFE_TRANSIENT });
+    assert_int_equal(s.next.result, RESULT_ERROR);
+}
+
 static void the_callback_schedule(void **state)
 {
     (void)state;
@@ -396,6 +412,7 @@ int main(void)
         cmocka_unit_test(an_event_about_another_object_is_only_hearsay),
         cmocka_unit_test(a_redelivery_that_crashes_keeps_the_success),
         cmocka_unit_test(transient_failures_end_after_the_budget),
+        cmocka_unit_test(trouble_of_our_own_never_fails_a_blob),
         cmocka_unit_test(the_callback_schedule),
         cmocka_unit_test(anonymous_owners_get_three_attempts),
         cmocka_unit_test(gone_ends_and_retry_after_is_bounded),
