@@ -33,6 +33,11 @@ void keys_of_shard(struct key *out, enum shard_key kind, unsigned shard)
     (void)snprintf(out->text, sizeof out->text, "lw:{%u}:%s", shard, names[kind]);
 }
 
+void keys_of_phase(struct key *out, enum blob_phase phase, unsigned shard)
+{
+    (void)snprintf(out->text, sizeof out->text, "lw:{%u}:phase:%s", shard, phase_name(phase));
+}
+
 struct str keys_id_of_object(struct str object_key)
 {
     struct str id = str_from(object_key, sizeof OBJECT_PREFIX - 1);

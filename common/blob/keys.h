@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "blob/blob.h"
 
 #define TOPIC_UPLOADS   "labelwire.uploads"
 #define TOPIC_RECOGNIZE "labelwire.recognize"
@@ -45,6 +46,10 @@ enum shard_key {
     KEY_RELAY,  /* string: who may relay the outbox */
 };
 void keys_of_shard(struct key *out, enum shard_key kind, unsigned shard);
+
+/* Sorted set: the ids of the blobs in a phase, by the time they came into it.  Of the finished
+ * ones none is kept: they are the rest of KEY_TIMERS. */
+void keys_of_phase(struct key *out, enum blob_phase phase, unsigned shard);
 
 /* The blob id in an object key that an upload URL was for; STR_NONE for any other object. */
 struct str keys_id_of_object(struct str object_key);

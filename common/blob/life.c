@@ -13,14 +13,13 @@
 #define REST_MS            SECOND_MS
 #define REST_MAX_MS        (15 * MINUTE_MS)
 #define PARK_MS            (5 * MINUTE_MS)
-#define ERASE_RETRY_MS     MINUTE_MS
 #define ANONYMOUS_ATTEMPTS 3
 
 const struct conf_key life_conf_keys[] = {
     { "LW_UPLOAD_GRACE", CONF_MS, offsetof(struct life_policy, upload_grace_ms), .def = "10s",
       .min = 0, .max = HOUR_MS,
       .doc = "How long after the upload URL's end the bucket is looked at before the upload "
-             "counts as timed out.  Acts in api-gateway." },
+             "counts as timed out.  Acts in api-gateway and upload-watcher." },
     { "LW_RECOGNIZE_LEASE", CONF_MS, offsetof(struct life_policy, recognize_lease_ms), .def = "60s",
       .min = SECOND_MS, .max = HOUR_MS,
       .doc = "After this long without a word from its recognizer a blob is given to another; "
@@ -45,7 +44,7 @@ const struct conf_key life_conf_keys[] = {
       .doc = "Whether a failed recognition is called back too, with the body of GET's 404.  Acts "
              "in recognizer." },
     { "LW_RETENTION", CONF_MS, offsetof(struct life_policy, retention_ms), .def = "30d",
-      .min = MINUTE_MS, .max = INT64_C(3650) * 24 * HOUR_MS,
+      .min = SECOND_MS, .max = INT64_C(3650) * 24 * HOUR_MS,
       .doc = "How long a finished blob is kept: its record, labels and image.  Acts in every "
              "service: give all the same." },
 };
@@ -103,6 +102,12 @@ static void copy(char *dst, size_t cap, struct str s)
 }
 #define COPY(array, s) copy((array), sizeof(array), (s))
 
+bool life_wants_look(const struct blob *b)
+{
+    return b->phase == PHASE_AWAITING ||
+           (b->phase == PHASE_FINISHED && b->result == RESULT_TIMED_OUT && !b->looked_late);
+}
+
 static void enter(struct life_step *out, enum blob_phase phase, int64_t delay_ms, const char *event)
 {
     out->changed = true;
@@ -140,6 +145,15 @@ static void finish(struct life_step *out, const struct life_policy *p, const cha
 {
     out->next.starts = 0;
     enter(out, PHASE_FINISHED, p->retention_ms, event);
+    if (life_wants_look(&out->next))
+        out->delay_ms = least(LATE_LOOK_MS, p->retention_ms);
+}
+
+/* The owner's data goes first; the record stays until the object is gone for good. */
+static void erase(struct life_step *out, const char *event)
+{
+    out->next.has_labels = 0;
+    enter(out, PHASE_ERASING, 0, event);
 }
 
 /* Recognition has its outcome: tell the owner, or be done. */
@@ -208,7 +222,6 @@ static void absent(const struct blob *b, const struct life_policy *p, struct lif
         out->next.result = RESULT_TIMED_OUT;
         COPY(out->next.code, S("upload_timed_out"));
         finish(out, p, "upload.timed_out");
-        out->delay_ms = least(LATE_LOOK_MS, p->retention_ms);
     } else if (life_wants_look(b)) {
         out->next.looked_late = 1;
         finish(out, p, "upload.looked_late");
@@ -219,6 +232,7 @@ static void timer_due(const struct blob *b, struct life_step *out)
 {
     switch (b->phase) {
     case PHASE_AWAITING: /* needs a look first */
+    case PHASE_ERASING:  /* and this a deletion */
         break;
     case PHASE_QUEUED:
     case PHASE_DELIVERING:
@@ -239,10 +253,7 @@ static void timer_due(const struct blob *b, struct life_step *out)
         break;
     case PHASE_FINISHED:
         if (!life_wants_look(b))
-            enter(out, PHASE_ERASING, 0, "retention.ended");
-        break;
-    case PHASE_ERASING:
-        enter(out, PHASE_ERASING, ERASE_RETRY_MS, "erasing.repeated");
+            erase(out, "retention.ended");
         break;
     case PHASE_N:
         break;
@@ -349,12 +360,23 @@ static void redeliver(const struct blob *b, struct life_step *out)
     deliver(out, "delivery.asked_again");
 }
 
+static void erased(const struct blob *b, const struct life_event *ev, struct life_step *out)
+{
+    if (b->phase != PHASE_ERASING)
+        return;
+    if (ev->url_left_ms > 0) {
+        enter(out, PHASE_ERASING, ev->url_left_ms, "object.erased");
+        return;
+    }
+    enter(out, PHASE_ERASING, LIFE_NO_TIMER, "blob.erased");
+    out->erased = true;
+}
+
 /* ---- the function */
 
-bool life_wants_look(const struct blob *b)
+int64_t life_uploads_until_ms(const struct blob *b, const struct life_policy *p)
 {
-    return b->phase == PHASE_AWAITING ||
-           (b->phase == PHASE_FINISHED && b->result == RESULT_TIMED_OUT && !b->looked_late);
+    return b->created_ms + b->window_ms + p->upload_grace_ms;
 }
 
 void life_create(const struct blob *b, const struct life_policy *p, struct life_step *out)
@@ -406,13 +428,10 @@ void life_next(const struct blob *b, const struct life_event *ev, const struct l
         break;
     case LIFE_DELETE:
         if (b->phase != PHASE_ERASING)
-            enter(out, PHASE_ERASING, 0, "erasing.asked");
+            erase(out, "erasing.asked");
         break;
     case LIFE_ERASED:
-        if (b->phase == PHASE_ERASING) {
-            enter(out, PHASE_ERASING, LIFE_NO_TIMER, "blob.erased");
-            out->erased = true;
-        }
+        erased(b, ev, out);
         break;
     case LIFE_EVENT_N:
         break;

@@ -16,7 +16,8 @@
  *   resting, parked,        try again now
  *   holding
  *   finished                a timed-out upload gets one late look; then the retention is over
- *   erasing                 delete what is left
+ *   erasing                 delete the object; once more when the upload URL is over, because
+ *                           until then it may come again
  *
  * Pure: no I/O, no clock (it returns delays), no dice (they are an argument).  The scripts only
  * compare and write what is decided here.
@@ -62,7 +63,7 @@ enum life_event_type {
     LIFE_RECOGNIZE_AGAIN,
     LIFE_REDELIVER,
     LIFE_DELETE,
-    LIFE_ERASED, /* the object is gone: the record may go */
+    LIFE_ERASED, /* the object is deleted: the record may go.  url_left_ms */
     LIFE_EVENT_N,
 };
 
@@ -77,6 +78,7 @@ struct life_event {
     bool ours;              /* the trouble is ours, not the blob's: it never uses up the last try */
     bool gone;              /* the receiver answered 410: no further attempt */
     int64_t retry_after_ms; /* the peer's wish; honoured between once and twice the own delay */
+    int64_t url_left_ms; /* how long, when the deletion began, a PUT could still bring an object */
 };
 
 enum life_says { /* what must be said with the transition; every one is also an event */
@@ -103,6 +105,9 @@ void life_next(const struct blob *b, const struct life_event *ev, const struct l
 /* The due timer of this blob asks whether its object is there; the answer is LIFE_UPLOADED or
  * LIFE_ABSENT instead of LIFE_TIMER_DUE. */
 bool life_wants_look(const struct blob *b);
+
+/* Until when an upload may still land: the end of its URL, and the grace for a slow one. */
+int64_t life_uploads_until_ms(const struct blob *b, const struct life_policy *p);
 
 /* Milliseconds from the end of attempt n (1, 2, …) to the next, without jitter. */
 int64_t life_callback_delay_ms(int64_t attempt);

@@ -37,12 +37,13 @@ static enum status of_delivery(const struct blob *b)
     case DELIVERY_N:
         break;
     }
-    return b->phase == PHASE_FINISHED || b->phase == PHASE_ERASING ? STATUS_SUCCESS
-                                                                   : STATUS_IN_PROGRESS;
+    return b->phase == PHASE_FINISHED ? STATUS_SUCCESS : STATUS_IN_PROGRESS;
 }
 
 enum status render_status(const struct blob *b)
 {
+    if (b->phase == PHASE_ERASING)
+        return STATUS_NOT_FOUND;
     switch (b->result) {
     case RESULT_TIMED_OUT:
         return STATUS_UPLOAD_TIMED_OUT;
@@ -84,7 +85,7 @@ void render_status_body(struct buf *out, struct str id, enum status s)
 
 int render_blob(struct buf *out, const struct blob *b, struct str labels)
 {
-    if (b->has_labels && labels.n > 0) {
+    if (b->has_labels && labels.n > 0 && b->phase != PHASE_ERASING) {
         render_labels(out, b, labels);
         return 200;
     }

@@ -163,6 +163,8 @@ static void apply_write(struct repo_change *c)
     keys_of_shard(&c->keys[2], KEY_OUTBOX, keys_shard(id, shards));
     keys_of_blob(&c->keys[3], KEY_TIMELINE, id, shards);
     keys_of_blob(&c->keys[4], KEY_LABELS, id, shards);
+    keys_of_phase(&c->keys[5], c->b.phase, keys_shard(id, shards));
+    keys_of_phase(&c->keys[6], step->next.phase, keys_shard(id, shards));
     buf_clear(&c->event);
     buf_clear(&c->work);
     event_put_transition(&c->event, step, c->repo->source, wall_now());
@@ -179,7 +181,9 @@ static void apply_write(struct repo_change *c)
     op_arg(op, str_of(c->seq));
     op_arg(op, str_of(c->updated));
     op_arg(op, str_of(c->delay));
-    op_arg(op, c->ev.type == LIFE_LABELED ? c->labels : S(""));
+    op_arg(op, c->ev.type == LIFE_LABELED                  ? c->labels
+               : c->b.has_labels && !step->next.has_labels ? S("-")
+                                                           : S(""));
     op_arg(op, str_of(step->event));
     op_arg(op, S(TOPIC_EVENTS));
     op_arg(op, buf_str(&c->event));
@@ -296,7 +300,7 @@ enum err repo_read(struct repo *r, struct str id, struct blob *b, struct buf *la
 enum err repo_create(struct repo *r, struct blob *b)
 {
     struct life_step step;
-    struct key keys[4];
+    struct key keys[5];
     struct blob_field fields[BLOB_FIELDS_MAX];
     char delay[24], cap[24];
     struct op_answer a = { .e = ERR_OK };
@@ -310,6 +314,7 @@ enum err repo_create(struct repo *r, struct blob *b)
     keys_of_shard(&keys[1], KEY_TIMERS, keys_shard(id, r->shards));
     keys_of_shard(&keys[2], KEY_OUTBOX, keys_shard(id, r->shards));
     keys_of_blob(&keys[3], KEY_TIMELINE, id, r->shards);
+    keys_of_phase(&keys[4], step.next.phase, keys_shard(id, r->shards));
     op_number(delay, step.delay_ms);
     op_number(cap, REPO_OUTBOX_MAX);
 

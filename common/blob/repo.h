@@ -86,7 +86,7 @@ struct repo_change {
     struct repo *repo;
     struct redis_op op;
     struct life_step step;
-    struct key keys[5];
+    struct key keys[7];
     struct blob_field fields[BLOB_FIELDS_MAX];
     struct buf event, work;
     char seq[24], updated[24], delay[24];
@@ -128,6 +128,23 @@ struct repo_claim {
     char hold[24];
 };
 void repo_claim(struct repo *r, struct repo_claim *c, int64_t hold_ms);
+
+/* How many blobs of a shard are in a phase, and for how long the first of them; done() gets an
+ * error while Redis is away.  phase
+ * PHASE_FINISHED: the blobs in all phases, and by how much the first timer is late (negative:
+ * until it is due). */
+struct repo_count {
+    unsigned shard;
+    enum blob_phase phase;
+    void (*done)(struct repo_count *, enum err);
+    void *owner;
+    int64_t n, oldest_ms;
+
+    /* repo's own */
+    struct redis_op op;
+    struct key key;
+};
+void repo_count(struct repo *r, struct repo_count *c);
 
 /* ---- the relay's steps; they sleep */
 

@@ -29,6 +29,25 @@ void repo_claim(struct repo *r, struct repo_claim *c, int64_t hold_ms)
     redis_submit(r->redis, &c->op);
 }
 
+static void counted(struct redis_op *op, enum err e, const struct redis_val *v)
+{
+    struct repo_count *c = (struct repo_count *)((char *)op - offsetof(struct repo_count, op));
+    c->n = redis_int(redis_at(v, 0));
+    c->oldest_ms = redis_int(redis_at(v, 1));
+    c->done(c, e);
+}
+
+void repo_count(struct repo *r, struct repo_count *c)
+{
+    if (c->phase == PHASE_FINISHED)
+        keys_of_shard(&c->key, KEY_TIMERS, c->shard);
+    else
+        keys_of_phase(&c->key, c->phase, c->shard);
+    op_init(&c->op, SCRIPT_oldest, counted);
+    op_key(&c->op, &c->key);
+    redis_submit(r->redis, &c->op);
+}
+
 /* ---- the relay's steps */
 
 enum err repo_lead(struct repo *r, unsigned shard, struct str who, int64_t lease_ms)

@@ -46,6 +46,7 @@ static void app_close(void *arg)
     repo_close(&w->repo);
     kafka_consumer_close(w->uploads);
     timers_free(w->timers);
+    phases_free(w->phases);
     s3_fini(&w->s3);
     close(w->uploads_fd);
     free(a);
@@ -60,6 +61,7 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     *out = a;
     w->uploads_fd = wake_open();
     w->timers = timers_new(w);
+    w->phases = phases_new(w);
     w->bucket = str_of(c->s3.bucket);
     const struct httpc_conf http = { .ca_bundle = c->aws.ca_bundle,
                                      .max_idle = 512,
@@ -95,6 +97,7 @@ static void turn(struct watcher *w, int stop_fd, bool open)
         wake_drain(w->uploads_fd);
         uploads_admit(w);
         timers_claim(w->timers, now);
+        phases_count(w->phases, now);
     } else {
         kafka_serve(w->uploads);
     }
@@ -128,7 +131,7 @@ static const struct svc_def upload_watcher = {
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &relay_metrics,
-                 &timers_metrics, &uploads_metrics },
+                 &timers_metrics, &uploads_metrics, &phases_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
     .open = app_open,
     .run = app_run,

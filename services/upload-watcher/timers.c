@@ -38,6 +38,7 @@ struct timers {
 struct item {
     struct watcher *w;
     int64_t held_until_ms;
+    int64_t url_left_ms; /* when the deletion began */
     struct repo_lookup lookup;
     struct repo_change change;
     struct look look;
@@ -83,7 +84,7 @@ static void erased(struct look *l, enum err e)
     struct item *it = l->owner;
     FAILPOINT("timers.erased");
     if (e == ERR_OK)
-        move_on(it, &(struct life_event){ .type = LIFE_ERASED });
+        move_on(it, &(struct life_event){ .type = LIFE_ERASED, .url_left_ms = it->url_left_ms });
     else
         item_end(it);
 }
@@ -99,6 +100,7 @@ static void looked_up(struct repo_lookup *lookup, enum err e)
         it->look.done = headed;
         look_start(it->w, &it->look, str_of(b->object_key));
     } else if (b->phase == PHASE_ERASING) {
+        it->url_left_ms = life_uploads_until_ms(b, it->w->repo.policy) - wall_now().ms;
         it->look.done = erased;
         look_erase(it->w, &it->look, str_of(b->object_key));
     } else {

@@ -3,9 +3,10 @@
  *   uploads.c  S3 events from Kafka  → transitions
  *   timers.c   due timers            → a look at the bucket → transitions
  *   look.c     one question to S3
+ *   phases.c   how many blobs are where, for operators
  *   relay.c    the outbox            → Kafka; a thread of its own
  *
- * uploads and timers live on the main loop's thread.
+ * All but the relay live on the main loop's thread.
  */
 #ifndef UPLOAD_WATCHER_WATCHER_H
 #define UPLOAD_WATCHER_WATCHER_H
@@ -28,9 +29,10 @@ struct watcher {
     int uploads_fd; /* readable when events arrive */
     unsigned uploads_busy, timers_busy, looking;
     struct timers *timers;
+    struct phases *phases;
 };
 
-extern const struct metric_set relay_metrics, timers_metrics, uploads_metrics;
+extern const struct metric_set phases_metrics, relay_metrics, timers_metrics, uploads_metrics;
 
 /* Takes as many S3 events as may be in progress. */
 void uploads_admit(struct watcher *w);
@@ -40,6 +42,11 @@ void timers_free(struct timers *t);
 /* Claims what is due, on every shard, a few times a second. */
 void timers_claim(struct timers *t, mono_t now);
 int64_t timers_wait_ms(const struct timers *t, mono_t now);
+
+struct phases *phases_new(struct watcher *w);
+void phases_free(struct phases *ph);
+/* Counts the blobs of each phase, every few seconds. */
+void phases_count(struct phases *ph, mono_t now);
 
 /* Asks S3 for the object of b, then tells what it found: LIFE_UPLOADED with etag and size,
  * LIFE_ABSENT, or ERR_IO when S3 could not say, ERR_FULL when too many are asking. */

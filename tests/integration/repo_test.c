@@ -302,6 +302,19 @@ static void assert_timeline(const struct blob *b, const struct stepped *want)
     assert_string_equal(redis_server_ask(&server, "LLEN", key_of(KEY_TIMELINE, b->id), NULL), n);
 }
 
+/* Its id stands in the set of its phase, and in no other. */
+static void assert_phase_sets(const struct blob *b)
+{
+    for (int p = 0; p < PHASE_N; p++) {
+        struct key key;
+        keys_of_phase(&key, (enum blob_phase)p, keys_shard(str_of(b->id), shards));
+        bool wanted = p == (int)b->phase && p != PHASE_FINISHED;
+        const char *since = redis_server_ask(&server, "ZSCORE", key.text, b->id, NULL);
+        if ((since[0] >= '0' && since[0] <= '9') != wanted)
+            fail_msg("%s: %s holds '%s'", phase_name(b->phase), key.text, since);
+    }
+}
+
 /* rows_before: what the outbox held; returns what it holds now. */
 static size_t assert_step(struct repo *r, const struct blob *b, const struct stepped *want,
                           size_t rows_before)
@@ -314,6 +327,7 @@ static size_t assert_step(struct repo *r, const struct blob *b, const struct ste
                     wall_now().ms + want->delay_ms + 1);
     buf_fini(&lo.l.labels);
     assert_timeline(b, want);
+    assert_phase_sets(b);
 
     struct rows *rows = outbox(&server, b->id);
     size_t said = want->topic != NULL ? 2 : 1, n = rows->n;
@@ -911,12 +925,12 @@ static void keep_raw(struct redis_op *op, enum err e, const struct redis_val *v)
 
 #define RAW_ID "0b9f1c3e-7d0a-4c55-9d5e-1f2a3b4c5d6e"
 
-enum raw_key { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, RELAY, META };
+enum raw_key { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, RELAY, FROM, TO, FINISHED, META };
 
 static const struct {
     const char *why;
     enum script script;
-    enum raw_key keys[5];
+    enum raw_key keys[7];
     uint8_t nkeys;
     const char *args[16];
     int64_t first, again;
@@ -925,35 +939,44 @@ static const struct {
     { "other facts", SCRIPT_meta, { META }, 1, { "16", "2" }, 4, 4 },
     { "create, due at once",
       SCRIPT_create,
-      { BLOB, TIMERS, OUTBOX, TIMELINE },
-      4,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, FROM },
+      5,
       { RAW_ID, "0", "10", "blob.created", TOPIC_EVENTS, "{}", "id", RAW_ID, "updated_ms", "1",
         "seq", "1" },
       1,
       0 },
     { "move on with work",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS },
-      5,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, FROM, TO },
+      7,
       { RAW_ID, "1", "1", "0", "", "upload.seen", TOPIC_EVENTS, "{}", TOPIC_RECOGNIZE, "{}", "seq",
         "2" },
       1,
       0 },
     { "move on with labels",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS },
-      5,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, FINISHED },
+      7,
       { RAW_ID, "2", "1", "0", "[]", "labels.saved", TOPIC_EVENTS, "{}", "", "", "seq", "3" },
       1,
       0 },
     { "another step from an old record",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS },
-      5,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, FROM },
+      7,
       { RAW_ID, "2", "1", "5", "[1]", "other", TOPIC_EVENTS, "{}", TOPIC_DELIVER, "{}", "seq",
         "9" },
       0,
       0 },
+    { "forget the labels",
+      SCRIPT_transition,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, FINISHED, TO },
+      7,
+      { RAW_ID, "3", "1", "0", "-", "erasing.asked", TOPIC_EVENTS, "{}", "", "", "seq", "4" },
+      1,
+      0 },
+    { "count", SCRIPT_oldest, { TO }, 1, { NULL }, 1, 1 },
+    { "count none", SCRIPT_oldest, { FROM }, 1, { NULL }, 0, 0 },
     { "claim", SCRIPT_claim, { TIMERS }, 1, { "64", "60000" }, 1, 0 },
     { "lead", SCRIPT_lead, { RELAY }, 1, { "me", "60000" }, 1, 1 },
     { "another would lead", SCRIPT_lead, { RELAY }, 1, { "you", "60000" }, 0, 0 },
@@ -967,9 +990,9 @@ static const struct {
     { "read", SCRIPT_read, { BLOB, RAW_LABELS, TIMERS }, 3, { RAW_ID }, 0, 0 },
     { "erase",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS },
-      5,
-      { RAW_ID, "3", "1", "-1", "", "blob.erased", TOPIC_EVENTS, "{}", "", "", "seq", "4" },
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, TO },
+      7,
+      { RAW_ID, "4", "1", "-1", "", "blob.erased", TOPIC_EVENTS, "{}", "", "", "seq", "5" },
       1,
       -1 },
     { "forget", SCRIPT_trim, { RELAY, OUTBOX }, 2, { "me", "99999999999999-0" }, 0, 0 },
@@ -985,6 +1008,9 @@ static void run_raw(struct redis *r, struct raw *raw, size_t i)
     keys_of_blob(&keys[TIMELINE], KEY_TIMELINE, S(RAW_ID), shards);
     keys_of_blob(&keys[RAW_LABELS], KEY_LABELS, S(RAW_ID), shards);
     keys_of_shard(&keys[RELAY], KEY_RELAY, shard);
+    keys_of_phase(&keys[FROM], PHASE_AWAITING, shard);
+    keys_of_phase(&keys[TO], PHASE_QUEUED, shard);
+    keys_of_phase(&keys[FINISHED], PHASE_FINISHED, shard);
     *raw = (struct raw){ .op = { .script = calls[i].script, .done = keep_raw } };
     for (; raw->op.nkeys < calls[i].nkeys; raw->op.nkeys++)
         raw->op.key[raw->op.nkeys] = str_of(keys[calls[i].keys[raw->op.nkeys]].text);
@@ -1037,10 +1063,11 @@ static void all_keys_of_a_shard_share_its_tag(void **state)
     char pattern[24], total[24];
     (void)snprintf(pattern, sizeof pattern, "lw:{%u}:*", keys_shard(str_of(b.id), shards));
     (void)snprintf(total, sizeof total, "%s", redis_server_ask(&server, "DBSIZE", NULL));
-    assert_string_equal(total, "6"); /* blob, timeline, timers, outbox, relay and the facts */
+    /* blob, timeline, timers, outbox, relay, those queued, and the facts */
+    assert_string_equal(total, "7");
     const char *found = redis_server_ask(&server, "EVAL", "return #redis.call('KEYS', ARGV[1])",
                                          "0", pattern, NULL);
-    assert_string_equal(found, "5");
+    assert_string_equal(found, "6");
     repo_close(&r);
 }
 

@@ -119,7 +119,7 @@ static void what_is_unset_is_left_out(void **state)
                "\"source\":\"labelwire/upload-watcher\",\"type\":\"labelwire.blob.erased\","
                "\"subject\":\"" ID "\",\"time\":\"1970-01-01T00:00:00.000Z\","
                "\"datacontenttype\":\"application/json\",\"data\":{\"seq\":9,\"gen\":1,"
-               "\"phase\":\"erasing\",\"status\":\"in-progress\"}}");
+               "\"phase\":\"erasing\",\"status\":\"not-found\"}}");
     buf_fini(&out);
 }
 

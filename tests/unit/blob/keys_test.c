@@ -80,7 +80,7 @@ static void keys_of_one_blob_share_a_tag(void **state)
     uint64_t x = 2463534242U;
     for (int i = 0; i < 500; i++) {
         char id[37];
-        struct key k[6];
+        struct key k[6 + PHASE_N];
         random_id(id, &x);
         unsigned shards = i % 64 + 1, shard = keys_shard(str_of(id), shards);
         keys_of_blob(&k[0], KEY_BLOB, str_of(id), shards);
@@ -89,6 +89,8 @@ static void keys_of_one_blob_share_a_tag(void **state)
         keys_of_shard(&k[3], KEY_TIMERS, shard);
         keys_of_shard(&k[4], KEY_OUTBOX, shard);
         keys_of_shard(&k[5], KEY_RELAY, shard);
+        for (int p = 0; p < PHASE_N; p++)
+            keys_of_phase(&k[6 + p], (enum blob_phase)p, shard);
         for (size_t n = 0; n < N_OF(k); n++) {
             assert_true(str_starts(str_of(k[n].text), S("lw:{")));
             assert_true(str_eq(tag_of(&k[n]), tag_of(&k[0])));

@@ -15,7 +15,8 @@
  *              between that copy and the next record, if the seq is the expected one; else it
  *              reads again and decides anew, with the fence.
  *   timer      armed until the blob is erased, and due whenever it likes: there is no clock.
- *   bucket     no object, A or B; the client PUTs nothing, A, or A and then B, at any time.
+ *   bucket     no object, A or B; the client PUTs nothing, A, or A and then B, at any time until
+ *              the blob is being erased; where `late`, until the upload URL is over, come what may.
  *   S3 events  lost, late, out of order and repeated without end.
  *   work items an outbox row and its message in Kafka are one thing: on its way, as late as it
  *              likes, delivered again without end; one flag says "at least one".  Where `lossy`,
@@ -58,7 +59,7 @@
 #define GONE PHASE_N /* the phase of a record that is erased */
 #define SEQ  100     /* of every record given to life_next: only differences matter */
 
-/* ---- the state: 16 bytes without a hole, compared and hashed as they are */
+/* ---- the state: without a hole, compared and hashed as it is */
 
 enum { NOTHING, A, B, UNKNOWN }; /* objects, by etag */
 
@@ -75,16 +76,16 @@ enum fence { NONE, STALE, CURRENT, BEHIND /* by the one that will be lost */, AH
 /* TWIN: the seq that it holds was lost and then given to another transition. */
 enum job {
     IDLE,
-    STARTED,           /* recognizer, dispatcher: holds a fence */
-    PROBED,            /* recognizer */
-    CHANGED,           /* recognizer: another object is there; + which */
-    ANSWERED = PROBED, /* dispatcher: + enum answer */
-    CLAIMED = 1,       /* timer */
-    LOOKED_UP,         /* timer */
-    FOUND,             /* timer: + which object, or nothing */
-    ERASED = FOUND + 3,
-    LOOKING = 1, /* events: told of A; + 1 of B */
-    SEEN = 3,    /* events: A; + 1 B; + 2 when told of B */
+    STARTED,            /* recognizer, dispatcher: holds a fence */
+    PROBED,             /* recognizer */
+    CHANGED,            /* recognizer: another object is there; + which */
+    ANSWERED = PROBED,  /* dispatcher: + enum answer */
+    CLAIMED = 1,        /* timer */
+    LOOKED_UP,          /* timer */
+    FOUND,              /* timer: + which object, or nothing */
+    ERASED = FOUND + 3, /* + 1: the URL was not over when the deletion began */
+    LOOKING = 1,        /* events: told of A; + 1 of B */
+    SEEN = 3,           /* events: A; + 1 B; + 2 when told of B */
 };
 enum answer { ANSWER_OK, ANSWER_BAD, ANSWER_GONE };
 
@@ -100,8 +101,9 @@ struct state {
     struct actor who[ACTORS];
     uint16_t mode : 2, said : 2; /* said: by the transition that will be lost */
     uint16_t recognize : 2, deliver : 2, told : 2, puts : 3, object : 2, asked : 1;
+    uint32_t url_over; /* no PUT any more; always 0 where not `late` */
 };
-_Static_assert(sizeof(struct state) == 16, "no holes");
+_Static_assert(sizeof(struct state) == 20, "no holes");
 
 typedef void next_fn(const struct blob *, const struct life_event *, const struct life_policy *,
                      uint64_t, struct life_step *);
@@ -109,7 +111,7 @@ typedef void next_fn(const struct blob *, const struct life_event *, const struc
 struct model { /* what may happen */
     const char *name;
     next_fn *next;
-    bool callback, lossy, rewinds, asks;
+    bool callback, lossy, rewinds, asks, late;
     bool calm;         /* nothing crashes, is repeated or loses a lease while at work */
     bool forget_anew;  /* broken: the watcher does not see that a timer was set anew */
     bool unique_seq;   /* as if a lost seq were never given again */
@@ -132,7 +134,7 @@ static const struct life_policy policy = {
 struct event {
     enum life_event_type type;
     unsigned etag;
-    bool hearsay, gone;
+    bool hearsay, gone, early;
     int lag; /* of its fence behind the record's seq, when it has one */
     bool fenced;
 };
@@ -244,12 +246,14 @@ static const char *wrong_step(const struct blob *b, const struct event *ev,
         return "gen grew by an arrow that must not";
     if (!again && b->result != RESULT_NONE && n->result != b->result)
         return "a second outcome in one generation";
-    if (!again && is_final(was) && is != was &&
+    if (n->phase == PHASE_ERASING && (is != STATUS_NOT_FOUND || n->has_labels))
+        return "erasing, and something can still be seen";
+    if (!again && is_final(was) && is != was && is != STATUS_NOT_FOUND &&
         !(is_callback_trouble(was) && (is == STATUS_SUCCESS || is_callback_trouble(is))))
         return "a final status went back";
     if (n->has_labels && !b->has_labels && (ev->type != LIFE_LABELED || n->result != RESULT_LABELS))
         return "labels from nowhere";
-    if (n->has_labels < b->has_labels)
+    if (n->has_labels < b->has_labels && n->phase != PHASE_ERASING)
         return "labels were lost";
     if (((s->says & LIFE_SAYS_RECOGNIZE) != 0) != (n->phase == PHASE_QUEUED) ||
         ((s->says & LIFE_SAYS_DELIVER) != 0) != (n->phase == PHASE_DELIVERING))
@@ -297,7 +301,8 @@ static void ask_life(const struct run *run, struct step *st, const struct rec *r
                              .result = RESULT_ERROR,
                              .delivery = DELIVERY_FAILURE,
                              .hearsay = ev->hearsay,
-                             .gone = ev->gone };
+                             .gone = ev->gone,
+                             .url_left_ms = ev->early };
     run->m->next(&b, &le, &policy, 0, &s);
     st->changed = s.changed;
     st->says = s.says;
@@ -317,7 +322,7 @@ static const struct step *step_of(struct run *run, struct rec r, const struct ev
     memcpy(&bits, &r, sizeof bits);
     uint64_t code = (uint64_t)ev->type | (uint64_t)ev->etag << 5 | (uint64_t)ev->hearsay << 7 |
                     (uint64_t)ev->gone << 8 | (uint64_t)ev->fenced << 9 |
-                    (uint64_t)(ev->lag + 1) << 10;
+                    (uint64_t)(ev->lag + 1) << 10 | (uint64_t)ev->early << 12;
     uint64_t key = (code << 32 | bits) + 1;
     size_t i = mixed(key) & (STEPS - 1);
     while (run->steps[i].key != 0 && run->steps[i].key != key)
@@ -340,9 +345,9 @@ static bool same(const struct state *a, const struct state *b)
 
 static uint64_t hash(const struct state *s)
 {
-    uint64_t w[2];
-    memcpy(w, s, sizeof w);
-    return mixed(w[0] + mixed(w[1]));
+    uint64_t w[3] = { 0 };
+    memcpy(w, s, sizeof *s);
+    return mixed(w[0] + mixed(w[1] + mixed(w[2])));
 }
 
 static void grow(struct run *run)
@@ -392,14 +397,14 @@ static const char *wrong_state(const struct model *m, const struct state *s)
     bool before = r->phase >= PHASE_QUEUED && r->phase <= PHASE_PARKED;
     bool telling = r->phase >= PHASE_DELIVERING && r->phase <= PHASE_HOLDING;
     if (r->phase == GONE)
-        return NULL;
+        return m->late && s->object != NOTHING ? "an object was left behind" : NULL;
     if (before && (r->result != RESULT_NONE || r->etag == NOTHING))
         return "recognized although there is a result, or no object";
     if (telling && (r->result == RESULT_NONE || !m->callback))
         return "a delivery before the result";
     if (r->phase == PHASE_FINISHED && r->result == RESULT_NONE)
         return "finished without a result";
-    if (r->result == RESULT_LABELS && r->labels != r->etag)
+    if (r->result == RESULT_LABELS && r->labels != r->etag && r->phase != PHASE_ERASING)
         return "labels of another object";
     if (r->delivery == DELIVERY_DONE && r->ok == 0)
         return "delivered, but the receiver did not answer 204";
@@ -464,7 +469,12 @@ static void normalize(const struct model *m, struct state *s)
     s->now.gen = 1;
     if (s->now.phase == GONE && s->mode != ARMED) {
         struct rec r = { .phase = GONE, .gen = 1 };
-        *s = (struct state){ .now = r, .mode = s->mode, .puts = s->puts, .asked = s->asked };
+        *s = (struct state){ .now = r,
+                             .mode = s->mode,
+                             .puts = s->puts,
+                             .object = m->late ? s->object : NOTHING,
+                             .asked = s->asked,
+                             .url_over = s->url_over };
     }
 }
 
@@ -574,6 +584,8 @@ static void leave_applied(struct run *run, const struct act *a, const struct ste
     write_difference(&s.now, copy, &st->next);
     if (labeled)
         s.now.labels = a->fence == STALE ? UNKNOWN : copy->etag;
+    else if (copy->labels != NOTHING && st->next.labels == NOTHING)
+        s.now.labels = NOTHING;
     if (st->next.gen != copy->gen)
         s.now.ok = 0;
     if (a->who >= 0)
@@ -657,7 +669,13 @@ static void client_moves(struct run *run, const struct state *s)
 {
     bool first = s->puts == PUT_NONE;
     unsigned done = first ? 0 : s->puts <= PUT_A_LOST ? 1 : 2;
-    if (done < run->m->puts && s->now.phase < PHASE_ERASING) {
+    if (run->m->late && !s->url_over) {
+        struct state t = *s;
+        t.url_over = 1;
+        leave_with(run, t, "the upload URL is over", false);
+    }
+    bool may = run->m->late ? !s->url_over : s->now.phase < PHASE_ERASING;
+    if (done < run->m->puts && may) {
         struct state t = *s;
         t.object = first ? A : B;
         t.puts = (first ? PUT_A_LOST : PUT_B_LOST) & 7U;
@@ -725,7 +743,8 @@ static void timer_looked_up(struct run *run, const struct state *s)
         set_job(run, t, TIMER, FOUND + t.object, "timer is due: a look into the bucket");
     } else if (copy->phase == PHASE_ERASING) {
         t.object = NOTHING;
-        set_job(run, t, TIMER, ERASED, "timer is due: the object is deleted");
+        unsigned early = run->m->late && !s->url_over;
+        set_job(run, t, TIMER, ERASED + early, "timer is due: the object is deleted");
     } else {
         end_with(run, s, TIMER, (struct event){ .type = LIFE_TIMER_DUE });
     }
@@ -764,8 +783,8 @@ static void timer_moves(struct run *run, const struct state *s)
         leave_with(run, t, "timer is looked up", false);
     } else if (a.job == LOOKED_UP) {
         timer_looked_up(run, s);
-    } else if (a.job == ERASED) {
-        end_with(run, s, TIMER, (struct event){ .type = LIFE_ERASED });
+    } else if (a.job >= ERASED) {
+        end_with(run, s, TIMER, (struct event){ .type = LIFE_ERASED, .early = a.job > ERASED });
     } else if (a.job == FOUND) {
         end_with(run, s, TIMER, (struct event){ .type = LIFE_ABSENT });
     } else {
@@ -1043,6 +1062,18 @@ static void the_same_without_a_callback(void **state)
     assert_null(check(&m, true));
 }
 
+static void an_upload_that_lands_while_its_blob_is_erased(void **state)
+{
+    (void)state;
+    const struct model m = { .name = "late upload",
+                             .next = life_next,
+                             .asks = true,
+                             .late = true,
+                             .puts = 2,
+                             .item_max = 1 };
+    assert_null(check(&m, true));
+}
+
 static void two_copies_of_every_item(void **state)
 {
     (void)state;
@@ -1169,6 +1200,14 @@ static void no_limit(const struct blob *b, const struct life_event *ev, const st
     out->next.tries = b->tries + (out->next.phase == PHASE_RESTING);
 }
 
+static void no_second_deletion(const struct blob *b, const struct life_event *ev,
+                               const struct life_policy *p, uint64_t dice, struct life_step *out)
+{
+    struct life_event once = *ev;
+    once.url_left_ms = 0;
+    life_next(b, &once, p, dice, out);
+}
+
 static void what_is_broken_is_caught(void **state)
 {
     static const struct {
@@ -1184,6 +1223,8 @@ static void what_is_broken_is_caught(void **state)
         { { .name = "no doubt", .next = no_doubt }, "a told object was overlooked" },
         { { .name = "no limit", .next = no_limit }, "a counter is over its limit" },
         { { .name = "no turn", .next = no_turn, .calm = true }, "one POST too many" },
+        { { .name = "one deletion", .next = no_second_deletion, .asks = true, .late = true },
+          "an object was left behind" },
         { { .name = "timer not set anew", .next = life_next, .calm = true, .forget_anew = true },
           "one POST too many" },
     };
@@ -1204,6 +1245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_comes_twice_late_or_never),
         cmocka_unit_test(the_same_without_a_callback),
+        cmocka_unit_test(an_upload_that_lands_while_its_blob_is_erased),
         cmocka_unit_test(two_copies_of_every_item),
         cmocka_unit_test(one_post_for_each_generation_when_all_is_calm),
         cmocka_unit_test(redis_loses_a_transition),

@@ -80,7 +80,6 @@ static const struct {
     { "retention over", PHASE_FINISHED, LIFE_TIMER_DUE, PHASE_ERASING, 0, 0, "retention.ended" },
     { "again", PHASE_FINISHED, LIFE_RECOGNIZE_AGAIN, PHASE_QUEUED, H_(1), LIFE_SAYS_RECOGNIZE, "recognition.asked_again" },
     { "redeliver", PHASE_FINISHED, LIFE_REDELIVER, PHASE_DELIVERING, H_(1), LIFE_SAYS_DELIVER, "delivery.asked_again" },
-    { "still there", PHASE_ERASING, LIFE_TIMER_DUE, PHASE_ERASING, S_(60), 0, "erasing.repeated" },
     { "object gone", PHASE_ERASING, LIFE_ERASED, PHASE_ERASING, LIFE_NO_TIMER, 0, "blob.erased" },
     /* clang-format on */
 };
@@ -231,6 +230,37 @@ static void a_late_object_is_welcome_once_more(void **state)
     assert_true(looked.changed);
     assert_false(life_wants_look(&looked.next));
     assert_int_equal(looked.delay_ms, policy.retention_ms);
+}
+
+/* A blob that timed out, and whose owner was told, may be told again; the late look stays. */
+static void a_redelivery_keeps_the_late_look(void **state)
+{
+    (void)state;
+    struct blob b = blob_in(PHASE_ATTEMPTING);
+    b.result = RESULT_TIMED_OUT;
+    struct life_step s = next(&b, (struct life_event){ .type = LIFE_DELIVERED });
+    assert_true(life_wants_look(&s.next));
+    assert_int_equal(s.delay_ms, S_(600));
+}
+
+/* What a PUT brings while the blob is erased goes with the second deletion. */
+static void the_object_is_deleted_again_when_its_url_is_over(void **state)
+{
+    (void)state;
+    struct blob b = blob_in(PHASE_FINISHED);
+    b.created_ms = S_(1000);
+    assert_int_equal(life_uploads_until_ms(&b, &policy), S_(1040));
+    struct life_step s = next(&b, (struct life_event){ .type = LIFE_DELETE });
+    assert_false(s.next.has_labels);
+    assert_int_equal(render_status(&s.next), STATUS_NOT_FOUND);
+
+    s = next(&s.next, (struct life_event){ .type = LIFE_ERASED, .url_left_ms = 5000 });
+    assert_int_equal(s.next.phase, PHASE_ERASING);
+    assert_int_equal(s.delay_ms, 5000);
+    assert_string_equal(s.event, "object.erased");
+    assert_false(s.erased);
+    s = next(&s.next, (struct life_event){ .type = LIFE_ERASED, .url_left_ms = -1 });
+    assert_true(s.erased);
 }
 
 static void a_replaced_object_is_a_new_generation_in_every_phase(void **state)
@@ -408,6 +438,8 @@ int main(void)
         cmocka_unit_test(without_a_callback_it_is_finished_at_once),
         cmocka_unit_test(failures_are_told_only_if_wanted),
         cmocka_unit_test(a_late_object_is_welcome_once_more),
+        cmocka_unit_test(a_redelivery_keeps_the_late_look),
+        cmocka_unit_test(the_object_is_deleted_again_when_its_url_is_over),
         cmocka_unit_test(a_replaced_object_is_a_new_generation_in_every_phase),
         cmocka_unit_test(an_event_about_another_object_is_only_hearsay),
         cmocka_unit_test(a_redelivery_that_crashes_keeps_the_success),
