@@ -43,5 +43,6 @@ struct verb {
 };
 
 extern const struct verb verb_label, verb_get, verb_tail, verb_setup;
+extern const struct verb verb_recognize, verb_redeliver, verb_erase;
 
 #endif
