@@ -24,6 +24,7 @@ class Port:
 
 PORTS = {
     "gateway": Port("GATEWAY_PORT", 8080, "the HTTP API"),
+    "gateway-2": Port("GATEWAY_2_PORT", 8090, "the HTTP API, second gateway"),
     "s3": Port("S3_PORT", 7070, "S3, by versitygw"),
     "kafka": Port("KAFKA_PORT", 9092, "Kafka"),
     "kafka-controller": Port("KAFKA_CONTROLLER_PORT", 9093, "Kafka's controller"),
@@ -31,13 +32,16 @@ PORTS = {
     "rekognition": Port("REKOGNITION_PORT", 7443, "rekognition-local"),
 }
 
-# Health and metrics pages: five ports in a row, moved together; each goes by its service's name.
-ADMIN = ("api-gateway", "upload-watcher", "recognizer", "callback-dispatcher", "rekognition-local")
-PORTS |= {name: Port("ADMIN_PORT", 7081 + i, f"health and metrics of {name}") for i, name in enumerate(ADMIN)}
-
 # Order of starting; they are stopped in the opposite order.
 PARTS = ("redis", "kafka", "versitygw")
 SERVICES = ("rekognition-local", "api-gateway", "upload-watcher", "recognizer", "callback-dispatcher")
+SCALED = ("api-gateway", "upload-watcher", "recognizer", "callback-dispatcher")
+SECONDS = tuple(f"{service}-2" for service in SCALED)  # second instances, started where they are asked for
+INSTANCES = SERVICES + SECONDS
+
+# Health and metrics pages: ports in a row, moved together; each goes by its process's name.
+ADMIN = (*SCALED, "rekognition-local", *SECONDS)
+PORTS |= {name: Port("ADMIN_PORT", 7081 + i, f"health and metrics of {name}") for i, name in enumerate(ADMIN)}
 
 COMMON = {"LW_ADMIN_LISTEN": "{host}:{admin}", "LW_LOG_LEVEL": "info"}
 REDIS = {"LW_REDIS_URL": "redis://{host}:{redis}/0", "LW_SHARDS": "1"}
@@ -91,6 +95,11 @@ def ports_from(environ: Mapping[str, str] = os.environ) -> dict[str, int]:
     return ports
 
 
+def service_of(process: str) -> str:
+    """Which service a process is an instance of; a part is itself."""
+    return process.removesuffix("-2")
+
+
 def ports_of(process: str) -> tuple[str, ...]:
     """The names of the ports that a process listens on."""
     return {
@@ -98,6 +107,7 @@ def ports_of(process: str) -> tuple[str, ...]:
         "kafka": ("kafka", "kafka-controller"),
         "versitygw": ("s3",),
         "api-gateway": ("gateway", "api-gateway"),
+        "api-gateway-2": ("gateway-2", "api-gateway-2"),
         "rekognition-local": ("rekognition", "rekognition-local"),
     }.get(process, (process,))
 
@@ -105,15 +115,23 @@ def ports_of(process: str) -> tuple[str, ...]:
 def variables(name: str, ports: Mapping[str, int], state: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """The variables that configure a process.
 
-    A setting "service:NAME" is for that service. A plain "NAME" goes to those that have NAME in the table above,
-    or, if none has, to all services: each refuses LW_ variables that it does not know. The former wins.
+    A setting "process:NAME" is for that process, "service:NAME" for all instances of the service. A plain "NAME"
+    goes to those that have NAME in the table above, or, if none has, to all services: each refuses LW_ variables
+    that it does not know. The former win.
     """
+    service = service_of(name)
     places = {"host": HOST, "state": state, "admin": ports.get(name), **ports}
-    values = {variable: text.format(**places) for variable, text in ENVIRONMENT[name].items()}
+    if name == "api-gateway-2":
+        places["gateway"] = ports["gateway-2"]
+    values = {variable: text.format(**places) for variable, text in ENVIRONMENT[service].items()}
     known = set().union(*ENVIRONMENT.values())
-    for key, value in sorted(settings.items(), key=lambda setting: ":" in setting[0]):
-        service, _, variable = key.rpartition(":")
-        meant = service == name if service else variable in values or (variable not in known and name in SERVICES)
-        if meant:
-            values[variable] = value
+
+    def plain(variable: str) -> bool:
+        return variable in values or (variable not in known and service in SERVICES)
+
+    for whose, meant in (("", plain), (service, bool), (name, bool)):
+        for key, value in settings.items():
+            process, _, variable = key.rpartition(":")
+            if process == whose and meant(variable):
+                values[variable] = value
     return values

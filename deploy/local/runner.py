@@ -17,7 +17,7 @@ from pathlib import Path
 import layout
 import parts
 from certificates import make_certificates
-from layout import HOST, PARTS, SERVICES
+from layout import HOST, INSTANCES, PARTS, SECONDS, SERVICES, service_of
 from processes import STEP, Process, StackError, port_holder, port_is_free, stop, wait_gone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +31,10 @@ class Stack:
     state     that folder; two stacks with different folders and ports do not disturb each other
     bin       the folder with Labelwire's programs
     ports     as from layout.ports_from(), which is the default
-    settings  more environment: {"NAME": value} for all services that take it, {"service:NAME": value} for one
+    settings  more environment: {"NAME": value} for all services that take it, {"service:NAME": value} for one;
+              {"process:NAME": value} for one of two instances
     without   services that are not started
+    twice     services of which a second instance runs, a process called "recognizer-2"
     say       where progress lines go
 
     As a context manager it is up inside the block and gone after it, whatever happened.
@@ -40,15 +42,17 @@ class Stack:
 
     def __init__(self, state: Path | str = ROOT / "build/stack", bin: Path | str = ROOT / "build/dev/bin",
                  ports: Mapping[str, int] | None = None, settings: Mapping[str, str] | None = None,
-                 without: Iterable[str] = (), say: Callable[[str], None] = print) -> None:
+                 without: Iterable[str] = (), twice: Iterable[str] = (), say: Callable[[str], None] = print) -> None:
         self.state = Path(state).resolve()
         self.bin = Path(bin).resolve()
         self.ports = dict(ports or layout.ports_from())
         self.settings = dict(settings or {})
         self.without = tuple(without)
+        self.twice = tuple(twice)
         self.say = say
-        self.processes = {name: Process(name, self.state) for name in PARTS + SERVICES}
-        self.names = [name for name in self.processes if name not in self.without]
+        self.processes = {name: Process(name, self.state) for name in PARTS + INSTANCES}
+        wanted = (*PARTS, *SERVICES, *(name for name in SECONDS if service_of(name) in self.twice))
+        self.names = [name for name in wanted if name not in self.without]
 
     def __enter__(self) -> "Stack":
         self.up()
@@ -73,7 +77,8 @@ class Stack:
         return any(process.pid for process in self.processes.values())
 
     def _remember(self) -> None:
-        memory = {"bin": str(self.bin), "ports": self.ports, "settings": self.settings, "without": self.without}
+        memory = {"bin": str(self.bin), "ports": self.ports, "settings": self.settings, "without": self.without,
+                  "twice": self.twice}
         (self.state / "run").mkdir(parents=True, exist_ok=True)
         (self.state / "run/stack.json").write_text(json.dumps(memory))
 
@@ -104,10 +109,10 @@ class Stack:
                 return
             self._prepare(absent, programs=["labelwire", *absent])
             try:
-                for stage in (("redis", "kafka"), ("versitygw",), SERVICES):
+                for stage in (("redis", "kafka"), ("versitygw",), INSTANCES):
                     if stage[0] == "versitygw":  # it ends at once if its topic is not there
                         self._setup("topics")
-                    if stage == SERVICES:
+                    if stage == INSTANCES:
                         self._setup("bucket")
                     self._start([name for name in stage if name in absent], watched=absent)
             except BaseException:
@@ -134,7 +139,7 @@ class Stack:
 
     def _stop(self, names: Iterable[str]) -> None:
         """Stop processes before those that they need, so that they can finish what they are at."""
-        for stage in (SERVICES, ("versitygw",), ("kafka", "redis")):
+        for stage in (INSTANCES, ("versitygw",), ("kafka", "redis")):
             for process in stop([self.processes[name] for name in stage if name in names], STOP_PATIENCE):
                 self.say(f"{process.name} did not stop in {STOP_PATIENCE:.0f} s and was killed")
 
@@ -184,11 +189,12 @@ class Stack:
         port = self.ports
         return {
             "gateway": f"http://{HOST}:{port['gateway']}",
+            "gateway-2": f"http://{HOST}:{port['gateway-2']}",
             "s3": f"http://{HOST}:{port['s3']}",
             "kafka": f"{HOST}:{port['kafka']}",
             "redis": f"redis://{HOST}:{port['redis']}/0",
             "rekognition": f"https://{HOST}:{port['rekognition']}",
-        } | {name: f"http://{HOST}:{port[name]}" for name in SERVICES}
+        } | {name: f"http://{HOST}:{port[name]}" for name in INSTANCES}
 
     def ready(self, name: str) -> bool:
         """Whether a process does its work now."""
@@ -204,7 +210,8 @@ class Stack:
 
     def _prepare(self, names: Iterable[str], programs: Iterable[str]) -> None:
         """See to all that these processes need, and find out what is in the way before anything is started."""
-        absent = [p for p in programs if p not in PARTS and not os.access(self.bin / p, os.X_OK)]
+        files = {service_of(p) for p in programs if p not in PARTS}
+        absent = [file for file in sorted(files) if not os.access(self.bin / file, os.X_OK)]
         if absent:
             raise StackError(f"{self.bin} lacks {', '.join(absent)}: run make first")
         self._check_ports(names)
@@ -260,7 +267,7 @@ class Stack:
                     "--event-kafka-url", self.urls["kafka"], "--event-kafka-topic", layout.UPLOADS_TOPIC,
                     "--event-kafka-key", "s3", "--event-filter", parts.HERE / "versitygw/filter.json",
                     "posix", *self._storage()]
-        return [self.bin / name]
+        return [self.bin / service_of(name)]
 
     def _storage(self) -> list[Path | str]:
         """Where versitygw keeps objects; their metadata goes beside them on file systems without user attributes."""

@@ -31,7 +31,7 @@ The native development stack: Redis, Kafka, versitygw and Labelwire's services a
 
 EPILOG = f"""\
 Ports are moved by {", ".join(dict.fromkeys(port.variable for port in layout.PORTS.values()))}
-(the first of five), or all at once by PORT_SHIFT=N, which adds N to each.
+(the first of several), or all at once by PORT_SHIFT=N, which adds N to each.
 """
 
 
@@ -50,7 +50,7 @@ def stack_for(args) -> Stack:
     if known and known.alive() and not args.fresh:
         return known
     without = layout.SERVICES if args.parts_only else args.without
-    return Stack(args.state, args.bin, settings=dict(args.settings), without=without)
+    return Stack(args.state, args.bin, settings=dict(args.settings), without=without, twice=args.twice)
 
 
 def stack_known(args) -> Stack:
@@ -69,18 +69,19 @@ def command_status(args) -> int:
     """One line for each process; 0 if all are ready."""
     stack = stack_known(args)
     healthy = True
-    print(f"{'NAME':<20} {'STATE':<10} {'PID':>7} {'UP':>8} {'MEMORY':>8}  WHERE")
+    print(f"{'NAME':<22} {'STATE':<10} {'PID':>7} {'UP':>8} {'MEMORY':>8}  WHERE")
     for name, process in stack.processes.items():
         where = stack.urls["s3" if name == "versitygw" else name]
-        if name in stack.without:
-            print(f"{name:<20} left out")
+        if name not in stack.names:
+            if name in stack.without:
+                print(f"{name:<22} left out")
         elif not process.pid:
             healthy = False
-            print(f"{name:<20} {'dead' if process.started else 'stopped':<10} {'':>25}  log: {process.log}")
+            print(f"{name:<22} {'dead' if process.started else 'stopped':<10} {'':>25}  log: {process.log}")
         else:
             ready = stack.ready(name)
             healthy &= ready
-            print(f"{name:<20} {'ready' if ready else 'not ready':<10} {process.pid:>7} {duration(process.age()):>8} "
+            print(f"{name:<22} {'ready' if ready else 'not ready':<10} {process.pid:>7} {duration(process.age()):>8} "
                   f"{process.memory() / 1e6:>5.0f} MB  {where}")
     print(f"\ngateway: {stack.urls['gateway']}/")
     return 0 if healthy else 1
@@ -120,7 +121,7 @@ def setting(text: str) -> tuple[str, str]:
     """NAME=VALUE or service:NAME=VALUE, taken apart."""
     name, equals, value = text.partition("=")
     service, colon, _ = name.rpartition(":")
-    if not name or not equals or (colon and service not in layout.SERVICES):
+    if not name or not equals or (colon and service not in layout.INSTANCES):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE or SERVICE:NAME=VALUE")
     return name, value
 
@@ -138,6 +139,8 @@ def parse() -> argparse.Namespace:
     start.add_argument("--parts-only", action="store_true", help="only Redis, Kafka, versitygw, topics and bucket")
     start.add_argument("--without", metavar="SERVICE", choices=layout.SERVICES, action="append", default=[],
                        help="leave a service out, for example to run it in a debugger (see: stack.py env SERVICE)")
+    start.add_argument("--twice", metavar="SERVICE", choices=layout.SCALED, action="append", default=[],
+                       help="run a second instance of a service")
 
     parser = argparse.ArgumentParser(description=DESCRIPTION, epilog=EPILOG,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -154,10 +157,11 @@ def parse() -> argparse.Namespace:
     command("down", command_down, "stop everything; the data stays")
     command("status", command_status, "show what runs; 0 if all is ready")
     logs = command("logs", command_logs, "show the ends of the logs")
-    logs.add_argument("service", nargs="?", choices=layout.PARTS + layout.SERVICES, metavar="SERVICE")
+    logs.add_argument("service", nargs="?", choices=layout.PARTS + layout.INSTANCES, metavar="SERVICE")
     logs.add_argument("-f", "--follow", action="store_true", help="go on showing what is added")
     env = command("env", command_env, "print export lines for the labelwire tool, or those that a service was given")
-    env.add_argument("service", nargs="?", choices=layout.ENVIRONMENT, metavar="SERVICE", default="labelwire")
+    env.add_argument("service", nargs="?", choices=(*layout.ENVIRONMENT, *layout.SECONDS), metavar="SERVICE",
+                     default="labelwire")
     command("demo", command_demo, "label a picture end to end and show the callback; leaves the stack up", start)
     return parser.parse_args()
 

@@ -50,11 +50,11 @@ def call(url, method="GET", body=None, headers=None, timeout=10):
 
 
 class Client:
-    """Talks to the gateway of a stack."""
+    """Talks to a gateway of a stack."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, gateway="gateway"):
         self.stack = stack
-        self.url = stack.urls["gateway"]
+        self.url = stack.urls[gateway]
 
     def create(self, callback_url=None, **more):
         fields = dict(more)
@@ -124,6 +124,11 @@ def redis(stack, *words):
     return done.stdout
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # the library's 5 lets connections of a burst wait until they time out
+
+
 class Receiver:
     """A callback URL: remembers what it got and answers as told, 204 by default."""
 
@@ -146,8 +151,7 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def url(self, path="/hook"):

@@ -36,21 +36,23 @@ def free_ports():
     return ports
 
 
-def make_stack(folder, kind=Stack, **settings):
-    return kind(state=folder, bin=BIN, ports=free_ports(), settings={**SETTINGS, **settings}, say=lambda _: None)
+def make_stack(folder, kind=Stack, twice=(), **settings):
+    return kind(state=folder, bin=BIN, ports=free_ports(), settings={**SETTINGS, **settings}, twice=twice,
+                say=lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory, request):
     settings = getattr(request.module, "SETTINGS_HERE", {})
-    with make_stack(tmp_path_factory.mktemp("stack"), **settings) as running:
+    twice = getattr(request.module, "TWICE", ())
+    with make_stack(tmp_path_factory.mktemp("stack"), twice=twice, **settings) as running:
         yield running
         sound(running)
 
 
 def sound(stack):
     """No sanitizer spoke up and no service died by itself."""
-    for name in stack.processes:
+    for name in stack.names:
         log = stack.log_path(name).read_text(errors="replace")
         assert "Sanitizer" not in log and "runtime error" not in log, f"{name}: {log[-4000:]}"
 
