@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define CONNECT_MS 3000
-#define TOTAL_MS   30000
 #define PATH_ROOM  (S3_BUCKET_MAX + 2U + S3_KEY_MAX)
 #define URL_CAP    8192U  /* a key of 1 KiB grows threefold */
 #define LINES_CAP  32768U /* session tokens have no stated limit */
@@ -38,7 +37,7 @@ enum err s3_check_bucket(struct str name, struct errbuf *eb)
     return ERR_OK;
 }
 
-const struct conf_key s3_conf_keys[3] = {
+const struct conf_key s3_conf_keys[4] = {
     { "LW_S3_ENDPOINT", CONF_TEXT, offsetof(struct s3_conf, endpoint), .flags = CONF_REQUIRED,
       .check = url_check_endpoint,
       .doc = "Where S3 answers: https://s3.<region>.amazonaws.com, or http://127.0.0.1:7070 on a "
@@ -49,6 +48,10 @@ const struct conf_key s3_conf_keys[3] = {
              "LW_S3_ENDPOINT." },
     { "LW_S3_BUCKET", CONF_TEXT, offsetof(struct s3_conf, bucket), .flags = CONF_REQUIRED,
       .check = s3_check_bucket, .doc = "Bucket of the uploaded images." },
+    { "LW_S3_TIMEOUT", CONF_MS, offsetof(struct s3_conf, timeout_ms), .def = "10s", .min = 500,
+      .max = S3_TIMEOUT_MAX_MS,
+      .doc = "Limit for one request to S3, from DNS lookup to the last byte of the answer.  Acts "
+             "in upload-watcher and recognizer." },
 };
 
 static bool is_amazon(struct str host)
@@ -87,7 +90,9 @@ static enum err site_init(struct s3_site *site, const char *endpoint, struct str
 enum err s3_init(struct s3 *s, const struct s3_conf *conf, const struct aws_conf *aws,
                  struct errbuf *eb)
 {
-    *s = (struct s3){ .creds = aws_creds(aws), .region = str_of(aws->region) };
+    *s = (struct s3){ .creds = aws_creds(aws),
+                      .region = str_of(aws->region),
+                      .timeout_ms = conf->timeout_ms };
     struct str bucket = str_of(conf->bucket);
     if (s3_check_bucket(bucket, eb) != ERR_OK)
         return ERR_CONFIG;
@@ -196,12 +201,12 @@ static void point_at_lines(struct s3_req *out)
     out->http.hdrs = out->hdrs;
 }
 
-static void set_limits(struct httpc_req *http)
+static void set_limits(struct httpc_req *http, int64_t timeout_ms)
 {
     if (http->connect_ms == 0)
         http->connect_ms = CONNECT_MS;
     if (http->total_ms == 0)
-        http->total_ms = TOTAL_MS;
+        http->total_ms = timeout_ms;
     if (http->max_answer < S3_ERROR_MAX) { /* an error must fit, or it reads as ERR_TOOBIG */
         http->max_answer = S3_ERROR_MAX;
         http->cut_answer = strcmp(http->method, "GET") != 0; /* half an object is no answer */
@@ -271,7 +276,7 @@ enum err s3_request(struct s3 *s, struct s3_req *out, const struct s3_ask *ask, 
     out->http.url = out->url.p;
     out->http.body = ask->body;
     point_at_lines(out);
-    set_limits(&out->http);
+    set_limits(&out->http, s->timeout_ms);
     return ERR_OK;
 }
 

@@ -24,11 +24,14 @@
 #define S3_BUCKET_MAX     63U
 #define S3_ERROR_MAX      8192U /* bytes of an error's body that are kept */
 #define S3_ERROR_CODE_MAX 64U
+#define S3_TIMEOUT_MAX_MS                                                                          \
+    10000 /* a timer is held for longer than a look takes, and so is a drain */
 
 struct s3_conf {
     char *endpoint, *public_endpoint, *bucket;
+    int64_t timeout_ms; /* of a request that sets no limit of its own */
 };
-extern const struct conf_key s3_conf_keys[3];
+extern const struct conf_key s3_conf_keys[4];
 
 /* conf_key.check of a bucket's name. */
 MUSTUSE enum err s3_check_bucket(struct str name, struct errbuf *eb);
@@ -43,6 +46,7 @@ struct s3 {
     struct s3_site inner, outer;
     struct aws_creds creds;
     struct str region;
+    int64_t timeout_ms;
     pthread_mutex_t lock; /* over key */
     struct sigv4_key key; /* of the day */
 };

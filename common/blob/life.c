@@ -22,9 +22,9 @@ const struct conf_key life_conf_keys[] = {
              "counts as timed out.  Acts in api-gateway and upload-watcher." },
     { "LW_RECOGNIZE_LEASE", CONF_MS, offsetof(struct life_policy, recognize_lease_ms), .def = "60s",
       .min = SECOND_MS, .max = HOUR_MS,
-      .doc = "After this long without a word from its recognizer a blob is given to another; "
-             "longer than LW_REKOGNITION_TIMEOUT and 10s for the download together.  Acts in "
-             "recognizer." },
+      .doc =
+          "After this long without a word from its recognizer a blob is given to another; "
+          "longer than LW_REKOGNITION_TIMEOUT and LW_S3_TIMEOUT together.  Acts in recognizer." },
     { "LW_RECOGNIZE_TRIES", CONF_INT, offsetof(struct life_policy, recognize_tries), .def = "12",
       .min = 1, .max = 1000,
       .doc = "Attempts at recognizing a blob when S3 or Rekognition fail for a while, before it "

@@ -34,10 +34,10 @@ static const struct conf_group groups[] = {
 static void check(const void *arg, struct buf *problems)
 {
     const struct conf *c = arg;
-    if (c->policy.recognize_lease_ms <= FETCH_MS + c->rekog.timeout_ms)
+    if (c->policy.recognize_lease_ms <= c->s3.timeout_ms + c->rekog.timeout_ms)
         buf_puts(problems, "LW_RECOGNIZE_LEASE: must be longer than LW_REKOGNITION_TIMEOUT and "
-                           "10s for the download together, else a call is paid twice while it "
-                           "is still under way\n");
+                           "LW_S3_TIMEOUT together, else a call is paid twice while it is still "
+                           "under way\n");
 }
 
 static void app_close(void *arg)

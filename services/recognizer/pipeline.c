@@ -183,7 +183,7 @@ static void ask_s3(struct item *it, const struct s3_ask *ask, size_t max_answer,
                    void (*done)(struct httpc_req *, enum err))
 {
     s3_req_fini(&it->object);
-    it->object = (struct s3_req){ .http = { .max_answer = max_answer, .total_ms = FETCH_MS } };
+    it->object = (struct s3_req){ .http = { .max_answer = max_answer } };
     enum err e = s3_request(&it->p->s3, &it->object, ask, wall_now());
     if (e != ERR_OK) {
         postpone(it, "not_sent", err_name(e));

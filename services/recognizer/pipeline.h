@@ -12,8 +12,6 @@
 #include "aws/s3.h"
 #include "blob/worker.h"
 
-#define FETCH_MS 10000 /* limit for one request to S3 */
-
 struct pipeline {
     struct worker worker; /* first: a worker of ours is one of these */
     struct s3 s3;

@@ -2,8 +2,6 @@
 #include "base/log.h"
 #include "upload-watcher/watcher.h"
 
-#define LOOK_MS 5000 /* in all; shorter than a timer is held and than a service may drain */
-
 static enum err read_answer(struct look *l, const struct httpc_req *rq, enum s3_verdict verdict)
 {
     struct s3_object object;
@@ -45,7 +43,6 @@ static void start(struct watcher *w, struct look *l, const char *method, struct 
 {
     l->w = w;
     l->found = (struct life_event){ .type = LIFE_ABSENT };
-    l->request.http.total_ms = LOOK_MS;
     if (w->looking == WATCHER_LOOKS_MAX) {
         l->done(l, ERR_FULL);
         return;

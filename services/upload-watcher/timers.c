@@ -13,6 +13,7 @@
 #define POLL_MS 100
 #define HOLD_MS 15000
 #define BUSY_MS 1000
+_Static_assert(HOLD_MS > S3_TIMEOUT_MAX_MS, "a look ends before its timer falls due again");
 
 enum { M_CLAIMED, M_DUE, M_LATE };
 static struct metric metrics[] = {

@@ -16,11 +16,13 @@ from stack import Stack, ports_from  # noqa: E402
 BIN = Path(os.environ.get("LABELWIRE_BIN", ROOT / "build/dev/bin"))
 
 # Short times, so that what takes half a minute in life takes seconds here; LW_SHARDS as on a cluster.
-LIFE = {"LW_UPLOAD_GRACE": "1s", "LW_RECOGNIZE_LEASE": "14s", "LW_CALLBACK_LEASE": "5s"}
+LIFE = {"LW_UPLOAD_GRACE": "1s", "LW_RECOGNIZE_LEASE": "6s", "LW_CALLBACK_LEASE": "5s"}
 MOVERS = ("api-gateway", "upload-watcher", "recognizer", "callback-dispatcher")
 SETTINGS = {
     "LW_SHARDS": "4",
     "api-gateway:LW_UPLOAD_WINDOW": "6s",
+    "upload-watcher:LW_S3_TIMEOUT": "2s",
+    "recognizer:LW_S3_TIMEOUT": "2s",
     "recognizer:LW_REKOGNITION_TIMEOUT": "3s",
     "callback-dispatcher:LW_CALLBACK_TIMEOUT": "2s",
     **{f"{service}:{name}": value for service in MOVERS for name, value in LIFE.items()},

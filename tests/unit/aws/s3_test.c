@@ -38,7 +38,7 @@ static void open_at(struct place *p, const char *endpoint, const char *outer, co
     assert_int_equal(str_copy(p->endpoint, sizeof p->endpoint, str_of(endpoint)), ERR_OK);
     assert_int_equal(str_copy(p->outer, sizeof p->outer, str_of(outer)), ERR_OK);
     assert_int_equal(str_copy(p->bucket, sizeof p->bucket, str_of(bucket)), ERR_OK);
-    p->conf = (struct s3_conf){ p->endpoint, p->outer, p->bucket };
+    p->conf = (struct s3_conf){ p->endpoint, p->outer, p->bucket, 10000 };
     struct errbuf eb = { "" };
     if (s3_init(&p->s3, &p->conf, &p->aws, &eb) != ERR_OK)
         fail_msg("%s: %s", endpoint, eb.text);
@@ -91,7 +91,7 @@ static void test_init_refuses(void **state)
     };
     for (size_t i = 0; i < N_OF(rows); i++) {
         char endpoint[64], outer[64], bucket[64];
-        struct s3_conf conf = { endpoint, outer, bucket };
+        struct s3_conf conf = { endpoint, outer, bucket, 10000 };
         (void)snprintf(endpoint, sizeof endpoint, "%s", rows[i].endpoint);
         (void)snprintf(outer, sizeof outer, "%s", rows[i].outer);
         (void)snprintf(bucket, sizeof bucket, "%s", rows[i].bucket);
@@ -122,6 +122,7 @@ static void test_configuration_loads(void **state)
     struct buf problems = BUF_INIT(4096);
     assert_int_equal(conf_load(&conf, groups, N_OF(groups), good, &problems), ERR_OK);
     assert_string_equal(conf.aws.region, "eu-west-1");
+    assert_int_equal(conf.s3.timeout_ms, 10000);
     struct aws_creds c = aws_creds(&conf.aws);
     assert_null(c.session_token.p);
     assert_true(str_eq(c.secret_key, S("secret")));
@@ -405,6 +406,7 @@ static void test_create_bucket(void **state)
     assert_int_equal(s3_create_bucket(&p.s3, &r, example_time()), ERR_OK);
     assert_string_equal(r.http.url, "http://h/bkt");
     assert_string_equal(r.http.method, "PUT");
+    assert_int_equal(r.http.total_ms, 10000);
     assert_int_equal(r.http.body.n, 0);
     s3_fini(&p.s3);
 
