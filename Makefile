@@ -115,7 +115,7 @@ tests: $(BINS) $(UNIT_TESTS) $(INTEGRATION_TESTS) $(TOOLS)
 
 # ---- what a person types
 STACK := python3 deploy/local/stack.py
-.PHONY: demo up down status logs test lint docs bench install
+.PHONY: demo up down status logs test lint docs bench chaos soak install
 install:
 	@deploy/local/install.sh
 demo: install ## install what is missing, build, start the stack, label a picture
@@ -138,6 +138,15 @@ lint: ## the checks of source text and compilers only
 bench: all $(B)/bench/hello ## CPU per request against a bare server, in one run
 	@deploy/local/install.sh --test
 	@python3 tests/bench/gateway.py --bin $(B)/bin
+chaos: ## die at every failpoint, then 200 random schedules of faults; SEEDS=n, SEED=first
+	@deploy/local/install.sh --test
+	@$(MAKE) --no-print-directory -j2 FLAVOUR=chaos all
+	@python3 tests/chaos/chaos.py failpoints
+	@python3 tests/chaos/chaos.py random --seeds $(or $(SEEDS),$(if $(SEED),1,200)) --first $(or $(SEED),1)
+soak: ## steady load, a fault every 20 seconds; MIN=minutes
+	@deploy/local/install.sh --test
+	@$(MAKE) --no-print-directory -j2 FLAVOUR=chaos all
+	@python3 tests/chaos/chaos.py soak --minutes $(or $(MIN),30)
 docs: all ## write deploy/CONFIG.md and deploy/env.example from the programs' tables
 	@tests/lint/docs.sh write
 clean: ## stop the stack and remove build/; downloads in the cache folder stay

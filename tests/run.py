@@ -142,6 +142,15 @@ def level_e2e(tally):
     pytest(tally, "end to end", "tests/e2e", "asan")
 
 
+def level_chaos(tally):
+    """every failpoint: services die there under load, and nothing is lost; the checker itself"""
+    build(tally, "asan")
+    pytest(tally, "the checker sees violations", "tests/chaos", "asan")
+    code, output, seconds = run(["python3", "tests/chaos/chaos.py", "failpoints",
+                                 "--bin", "build/asan/bin"], 600)
+    tally.add("failpoints", *counted(code, output), seconds, output)
+
+
 def pytest(tally, name, folder, flavour):
     command = [venv_python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
                "--durations=5", folder]
@@ -164,7 +173,7 @@ def venv_python():
 
 
 LEVELS = {"lint": level_lint, "unit": level_unit, "integration": level_integration,
-          "e2e": level_e2e}
+          "e2e": level_e2e, "chaos": level_chaos}
 
 
 def main():

@@ -143,7 +143,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.got.append((self.path, dict(self.headers), body))
                 receiver.hold.wait(30)
-                self.send_response(receiver.status)
+                self.send_response(receiver.answer(self.path, body))
                 for name, value in receiver.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
@@ -153,6 +153,10 @@ class Receiver:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def answer(self, path, body):
+        """The status to answer with."""
+        return self.status
 
     def url(self, path="/hook"):
         return f"http://127.0.0.1:{self.server.server_port}{path}"
