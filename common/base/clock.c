@@ -67,36 +67,78 @@ void wall_to_amz(wall_t t, char dst[CLOCK_AMZ_LEN + 1])
     (void)strftime(dst, CLOCK_AMZ_LEN + 1, "%Y%m%dT%H%M%SZ", &tm);
 }
 
+/* A moment that exists. */
+static enum err from_utc(struct tm *tm, wall_t *out)
+{
+    if (tm->tm_mon < 0 || tm->tm_mon > 11 || tm->tm_mday < 1 || tm->tm_mday > 31 ||
+        tm->tm_hour > 23 || tm->tm_min > 59 || tm->tm_sec > 59)
+        return ERR_INVAL;
+    int day = tm->tm_mday;
+    int64_t seconds = (int64_t)timegm(tm);
+    if (tm->tm_mday != day)
+        return ERR_INVAL; /* 31 April became 1 May */
+    out->ms = seconds * 1000;
+    return ERR_OK;
+}
+
+/* The characters of s where the shape has a 'd', as digits; the others must be as in the shape,
+ * where '?' is any. */
+static bool read_digits(struct str s, const char *shape, int *digit)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        bool is_digit = s.p[i] >= '0' && s.p[i] <= '9';
+        if (shape[i] == 'd' ? !is_digit : shape[i] != '?' && s.p[i] != shape[i])
+            return false;
+        digit[i] = s.p[i] - '0';
+    }
+    return true;
+}
+
+#define TWO(i) (digit[i] * 10 + digit[(i) + 1])
+
 enum err wall_from_amz(struct str s, wall_t *out)
 {
     static const char shape[] = "dddddddd"
                                 "T"
                                 "dddddd"
                                 "Z";
-    if (s.n != CLOCK_AMZ_LEN)
-        return ERR_INVAL;
     int digit[CLOCK_AMZ_LEN] = { 0 };
-    for (size_t i = 0; i < s.n; i++) {
-        bool is_digit = s.p[i] >= '0' && s.p[i] <= '9';
-        if (shape[i] == 'd' ? !is_digit : s.p[i] != shape[i])
-            return ERR_INVAL;
-        digit[i] = s.p[i] - '0';
-    }
-#define TWO(i) (digit[i] * 10 + digit[(i) + 1])
+    if (s.n != CLOCK_AMZ_LEN || !read_digits(s, shape, digit))
+        return ERR_INVAL;
     struct tm tm = { .tm_year = TWO(0) * 100 + TWO(2) - 1900,
                      .tm_mon = TWO(4) - 1,
                      .tm_mday = TWO(6),
                      .tm_hour = TWO(9),
                      .tm_min = TWO(11),
                      .tm_sec = TWO(13) };
-#undef TWO
-    if (tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
-        tm.tm_min > 59 || tm.tm_sec > 59)
+    return from_utc(&tm, out);
+}
+
+static int index_of(const char *names, struct str name)
+{
+    for (int i = 0; names[3 * (size_t)i] != '\0'; i++)
+        if (str_eq(name, (struct str){ names + 3 * (size_t)i, 3 }))
+            return i;
+    return -1;
+}
+
+enum err wall_from_http(struct str s, wall_t *out)
+{
+    static const char shape[] = "???, dd ??? dddd dd:dd:dd GMT";
+    int digit[CLOCK_HTTP_LEN] = { 0 };
+    wall_t t;
+    if (s.n != CLOCK_HTTP_LEN || !read_digits(s, shape, digit))
         return ERR_INVAL;
-    int day = tm.tm_mday;
-    int64_t seconds = (int64_t)timegm(&tm);
-    if (tm.tm_mday != day)
-        return ERR_INVAL; /* 31 April became 1 May */
-    out->ms = seconds * 1000;
+    int weekday = index_of("SunMonTueWedThuFriSat", str_head(s, 3));
+    struct tm tm = { .tm_year = TWO(12) * 100 + TWO(14) - 1900,
+                     .tm_mon = index_of("JanFebMarAprMayJunJulAugSepOctNovDec",
+                                        str_head(str_from(s, 8), 3)),
+                     .tm_mday = TWO(5),
+                     .tm_hour = TWO(17),
+                     .tm_min = TWO(20),
+                     .tm_sec = TWO(23) };
+    if (from_utc(&tm, &t) != ERR_OK || tm.tm_wday != weekday)
+        return ERR_INVAL;
+    *out = t;
     return ERR_OK;
 }

@@ -80,6 +80,40 @@ static void reads_amz(void **state)
     }
 }
 
+static void reads_http(void **state)
+{
+    static const struct {
+        const char *in;
+        enum err want;
+        int64_t ms;
+    } rows[] = {
+        { "Sun, 06 Nov 1994 08:49:37 GMT", ERR_OK, INT64_C(784111777000) }, /* RFC 9110 */
+        { "Thu, 01 Jan 1970 00:00:00 GMT", ERR_OK, 0 },
+        { "Sat, 21 Nov 2026 02:48:27 GMT", ERR_OK, INT64_C(1795229307000) },
+        { "Thu, 29 Feb 2024 23:59:59 GMT", ERR_OK, INT64_C(1709251199000) },
+        { "Sat, 21 Nov 2026 02:48:27 UTC", ERR_INVAL, 0 },
+        { "Sat, 21 Nov 2026 02:48:27 GMT ", ERR_INVAL, 0 },
+        { "Sun, 21 Nov 2026 02:48:27 GMT", ERR_INVAL, 0 }, /* it was a Saturday */
+        { "Sat, 21 nov 2026 02:48:27 GMT", ERR_INVAL, 0 },
+        { "Sat, 21 Nox 2026 02:48:27 GMT", ERR_INVAL, 0 },
+        { "Sat, 2a Nov 2026 02:48:27 GMT", ERR_INVAL, 0 },
+        { "Sat, 00 Nov 2026 02:48:27 GMT", ERR_INVAL, 0 },
+        { "Tue, 31 Nov 2026 02:48:27 GMT", ERR_INVAL, 0 }, /* no such day */
+        { "Sat, 21 Nov 2026 24:00:00 GMT", ERR_INVAL, 0 },
+        { "Sat, 21 Nov 2026 02:48:60 GMT", ERR_INVAL, 0 },
+        { "Sunday, 06-Nov-94 08:49:37 GMT", ERR_INVAL, 0 }, /* the obsolete forms */
+        { "Sun Nov  6 08:49:37 1994", ERR_INVAL, 0 },
+        { "", ERR_INVAL, 0 },
+    };
+    (void)state;
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        wall_t t = { 0 };
+        enum err e = wall_from_http(str_of(rows[i].in), &t);
+        if (e != rows[i].want || t.ms != rows[i].ms)
+            fail_msg("row %zu '%s': %s, %lld", i, rows[i].in, err_name(e), (long long)t.ms);
+    }
+}
+
 static void durations(void **state)
 {
     static const struct {
@@ -118,9 +152,8 @@ static void now_moves_forward(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(formats),
-        cmocka_unit_test(reads_amz),
-        cmocka_unit_test(durations),
+        cmocka_unit_test(formats),           cmocka_unit_test(reads_amz),
+        cmocka_unit_test(reads_http),        cmocka_unit_test(durations),
         cmocka_unit_test(now_moves_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
