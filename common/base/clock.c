@@ -114,6 +114,17 @@ enum err wall_from_amz(struct str s, wall_t *out)
     return from_utc(&tm, out);
 }
 
+static const char days[] = "SunMonTueWedThuFriSat";
+static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+
+void wall_to_http(wall_t t, char dst[CLOCK_HTTP_LEN + 1])
+{
+    struct tm tm = utc(writable(t));
+    size_t n = (size_t)snprintf(dst, CLOCK_HTTP_LEN + 1, "%.3s, %02u %.3s ", days + 3 * tm.tm_wday,
+                                (unsigned)tm.tm_mday % 100U, months + 3 * tm.tm_mon);
+    (void)strftime(dst + n, CLOCK_HTTP_LEN + 1 - n, "%Y %H:%M:%S GMT", &tm);
+}
+
 static int index_of(const char *names, struct str name)
 {
     for (int i = 0; names[3 * (size_t)i] != '\0'; i++)
@@ -129,10 +140,9 @@ enum err wall_from_http(struct str s, wall_t *out)
     wall_t t;
     if (s.n != CLOCK_HTTP_LEN || !read_digits(s, shape, digit))
         return ERR_INVAL;
-    int weekday = index_of("SunMonTueWedThuFriSat", str_head(s, 3));
+    int weekday = index_of(days, str_head(s, 3));
     struct tm tm = { .tm_year = TWO(12) * 100 + TWO(14) - 1900,
-                     .tm_mon = index_of("JanFebMarAprMayJunJulAugSepOctNovDec",
-                                        str_head(str_from(s, 8), 3)),
+                     .tm_mon = index_of(months, str_head(str_from(s, 8), 3)),
                      .tm_mday = TWO(5),
                      .tm_hour = TWO(17),
                      .tm_min = TWO(20),

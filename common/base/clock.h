@@ -37,6 +37,7 @@ int64_t mono_since_us(mono_t now, mono_t earlier);
 /* dst gets LEN characters and a NUL.  Before 1970 and after 9999 the nearest end is written. */
 void wall_to_rfc3339(wall_t t, char dst[CLOCK_RFC3339_LEN + 1]);
 void wall_to_amz(wall_t t, char dst[CLOCK_AMZ_LEN + 1]);
+void wall_to_http(wall_t t, char dst[CLOCK_HTTP_LEN + 1]);
 /* ERR_INVAL also for a day or second that does not exist; *out is then left alone. */
 MUSTUSE enum err wall_from_amz(struct str s, wall_t *out);
 MUSTUSE enum err wall_from_http(struct str s, wall_t *out); /* and for another weekday */

@@ -195,18 +195,8 @@ static void put_date(struct http_call *c, struct buf *o)
 {
     int64_t now_s = wall_now().ms / 1000;
     if (now_s != c->date_s) {
-        static const char days[] = "SunMonTueWedThuFriSat";
-        static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-        time_t t = (time_t)now_s;
-        struct tm tm;
-        gmtime_r(&t, &tm);
-        struct buf text = BUF_INIT(sizeof c->date - 1);
-        buf_printf(&text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
-                   tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-                   tm.tm_sec);
-        if (str_copy(c->date, sizeof c->date, buf_str(&text)) == ERR_OK)
-            c->date_s = now_s;
-        buf_fini(&text);
+        wall_to_http((wall_t){ now_s * 1000 }, c->date);
+        c->date_s = now_s;
     }
     buf_put(o, S("\r\nDate: "));
     buf_puts(o, c->date);
@@ -224,6 +214,14 @@ static void put_value(struct buf *o, struct str value)
     buf_put(o, value);
 }
 
+static bool has_date(const struct http_hdr *hdrs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq_nocase(str_of(hdrs[i].name), S("date")))
+            return true;
+    return false;
+}
+
 static void compose(struct http_call *c, int status, const struct http_hdr *hdrs, size_t n_hdrs,
                     struct str body)
 {
@@ -234,7 +232,8 @@ static void compose(struct http_call *c, int status, const struct http_hdr *hdrs
     buf_putc(o, ' ');
     buf_puts(o, reason(status));
     buf_put(o, S("\r\nConnection: close"));
-    put_date(c, o);
+    if (!has_date(hdrs, n_hdrs))
+        put_date(c, o);
     buf_put(o, S("\r\nX-Request-Id: "));
     buf_put(o, c->request_id);
     bool has_body = status != 204 && status != 304;

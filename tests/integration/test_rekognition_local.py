@@ -529,5 +529,5 @@ def test_bad_configuration_is_told_at_once(tmp_path):
         timeout=30,
     )  # fmt: skip
     assert done.returncode == 2
-    for part in ("LW_LISTN", "LW_LISTEN", "LW_S3_ENDPOINT", "AWS_ACCESS_KEY_ID"):
+    for part in ("LW_LISTN", "LW_LISTEN", "LW_S3_ENDPOINT", "AWS_REGION"):
         assert part in done.stderr

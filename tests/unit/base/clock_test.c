@@ -111,6 +111,10 @@ static void reads_http(void **state)
         enum err e = wall_from_http(str_of(rows[i].in), &t);
         if (e != rows[i].want || t.ms != rows[i].ms)
             fail_msg("row %zu '%s': %s, %lld", i, rows[i].in, err_name(e), (long long)t.ms);
+        char again[CLOCK_HTTP_LEN + 1];
+        wall_to_http(t, again);
+        if (e == ERR_OK)
+            assert_string_equal(again, rows[i].in);
     }
 }
 
