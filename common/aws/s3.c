@@ -87,12 +87,10 @@ static enum err site_init(struct s3_site *site, const char *endpoint, struct str
     return ERR_OK;
 }
 
-enum err s3_init(struct s3 *s, const struct s3_conf *conf, const struct aws_conf *aws,
+enum err s3_init(struct s3 *s, const struct s3_conf *conf, struct str region, struct cred *cred,
                  struct errbuf *eb)
 {
-    *s = (struct s3){ .creds = aws_creds(aws),
-                      .region = str_of(aws->region),
-                      .timeout_ms = conf->timeout_ms };
+    *s = (struct s3){ .cred = cred, .region = region, .timeout_ms = conf->timeout_ms };
     struct str bucket = str_of(conf->bucket);
     if (s3_check_bucket(bucket, eb) != ERR_OK)
         return ERR_CONFIG;
@@ -113,11 +111,13 @@ void s3_fini(struct s3 *s)
 
 /* ---- signing */
 
-static struct sigv4_key day_key(struct s3 *s, wall_t now)
+/* Good as long as the keys are held. */
+static struct sigv4_key day_key(struct s3 *s, const struct cred_keys *keys, wall_t now)
 {
     (void)pthread_mutex_lock(&s->lock);
-    if (s->key.service.n == 0 || !sigv4_key_is_for(&s->key, now))
-        sigv4_key_init(&s->key, &s->creds, s->region, S("s3"), now);
+    if (s->key_version != keys->version || !sigv4_key_is_for(&s->key, now))
+        sigv4_key_init(&s->key, &keys->creds, s->region, S("s3"), now);
+    s->key_version = keys->version;
     struct sigv4_key k = s->key;
     (void)pthread_mutex_unlock(&s->lock);
     return k;
@@ -156,10 +156,13 @@ enum err s3_presign(struct s3 *s, const char *method, struct str key, int64_t ex
         .n_headers = 1,
         .payload_hash = SIGV4_UNSIGNED_PAYLOAD,
     };
-    struct sigv4_key k = day_key(s, now);
+    struct cred_keys *keys = cred_hold(s->cred);
+    struct sigv4_key k = day_key(s, keys, now);
     put_address(url, &s->outer, rq.path);
     buf_putc(url, '?');
-    return sigv4_presign(url, &k, &rq, now, expires_s, false);
+    enum err e = sigv4_presign(url, &k, &rq, now, expires_s, false);
+    cred_release(keys);
+    return e;
 }
 
 static bool is_header_text(struct str s)
@@ -179,13 +182,13 @@ static void put_line(struct buf *lines, struct str name, struct str value)
 }
 
 /* All but Host, which httpc takes from the URL, become header lines. */
-static enum err sign_lines(struct s3 *s, struct buf *lines, struct sigv4_req *rq, wall_t now)
+static enum err sign_lines(struct buf *lines, const struct sigv4_key *k, struct sigv4_req *rq,
+                           wall_t now)
 {
     for (size_t i = 1; i < rq->n_headers; i++)
         put_line(lines, rq->headers[i].name, rq->headers[i].value);
-    struct sigv4_key k = day_key(s, now);
     buf_puts(lines, "Authorization: ");
-    enum err e = sigv4_authorization(lines, &k, rq, now);
+    enum err e = sigv4_authorization(lines, k, rq, now);
     buf_putc(lines, '\0');
     return e != ERR_OK ? e : buf_failed(lines) ? ERR_TOOBIG : ERR_OK;
 }
@@ -222,7 +225,8 @@ static struct str quote(struct buf *quoted, struct str etag)
     return buf_str(quoted);
 }
 
-static enum err build(struct s3 *s, struct s3_req *out, const struct s3_ask *ask, wall_t now)
+static enum err build(struct s3 *s, struct s3_req *out, const struct s3_ask *ask,
+                      const struct cred_keys *keys, wall_t now)
 {
     char path[PATH_ROOM], hash[SHA256_HEX_LEN + 1], date[CLOCK_AMZ_LEN + 1];
     wall_to_amz(now, date);
@@ -230,7 +234,7 @@ static enum err build(struct s3 *s, struct s3_req *out, const struct s3_ask *ask
     bool unhashed = s->inner.https && ask->body.n > 0; /* TLS guards it already */
     struct buf etag = BUF_INIT(LINES_CAP);
     const struct sigv4_pair optional[] = {
-        { S("x-amz-security-token"), s->creds.session_token },
+        { S("x-amz-security-token"), keys->creds.session_token },
         { S("range"), ask->range },
         { S("if-match"), ask->if_match.n > 0 ? quote(&etag, ask->if_match) : STR_NONE },
         { S("content-type"), ask->content_type },
@@ -254,8 +258,9 @@ static enum err build(struct s3 *s, struct s3_req *out, const struct s3_ask *ask
         e = is_header_text(optional[i].value) ? ERR_OK : ERR_INVAL;
     }
     put_address(&out->url, &s->inner, rq.path);
+    struct sigv4_key k = day_key(s, keys, now);
     if (e == ERR_OK)
-        e = sign_lines(s, &out->lines, &rq, now);
+        e = sign_lines(&out->lines, &k, &rq, now);
     buf_fini(&etag);
     return e != ERR_OK ? e : buf_failed(&out->url) ? ERR_TOOBIG : ERR_OK;
 }
@@ -269,7 +274,9 @@ enum err s3_request(struct s3 *s, struct s3_req *out, const struct s3_ask *ask, 
     out->lines.cap = LINES_CAP;
     buf_clear(&out->url);
     buf_clear(&out->lines);
-    enum err e = build(s, out, ask, now);
+    struct cred_keys *keys = cred_hold(s->cred);
+    enum err e = build(s, out, ask, keys, now);
+    cred_release(keys);
     if (e != ERR_OK)
         return e;
     out->http.method = ask->method;

@@ -44,16 +44,17 @@ struct s3_site { /* one address of the bucket */
 
 struct s3 {
     struct s3_site inner, outer;
-    struct aws_creds creds;
+    struct cred *cred;
     struct str region;
     int64_t timeout_ms;
-    pthread_mutex_t lock; /* over key */
-    struct sigv4_key key; /* of the day */
+    pthread_mutex_t lock; /* over the rest */
+    struct sigv4_key key; /* of the day, made from keys of this version */
+    unsigned key_version;
 };
 
-/* conf and aws are borrowed and outlive s.  ERR_CONFIG. */
-MUSTUSE enum err s3_init(struct s3 *s, const struct s3_conf *conf, const struct aws_conf *aws,
-                         struct errbuf *eb);
+/* conf, region and cred are borrowed and outlive s.  ERR_CONFIG. */
+MUSTUSE enum err s3_init(struct s3 *s, const struct s3_conf *conf, struct str region,
+                         struct cred *cred, struct errbuf *eb);
 void s3_fini(struct s3 *s);
 
 /* Appends a link with which anybody may do `method` on the key until expires_s from now.  It

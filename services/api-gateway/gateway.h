@@ -8,6 +8,7 @@
 
 struct gateway {
     struct repo repo;
+    struct cred *cred;
     struct s3 s3;
     int64_t upload_window_ms;
 };

@@ -43,12 +43,18 @@ struct app {
     struct httpd *http;
 };
 
+static void check(const void *arg, struct buf *problems)
+{
+    aws_conf_check(&((const struct conf *)arg)->aws, problems);
+}
+
 static void app_close(void *arg)
 {
     struct app *a = arg;
     httpd_close(a->http);
     repo_close(&a->gateway.repo);
     s3_fini(&a->gateway.s3);
+    cred_close(a->gateway.cred);
     free(a);
 }
 
@@ -59,7 +65,9 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     struct app *a = xcalloc(1, sizeof *a);
     *out = a;
     a->gateway.upload_window_ms = c->upload_window_ms;
-    enum err e = s3_init(&a->gateway.s3, &c->s3, &c->aws, eb);
+    enum err e = cred_open(&a->gateway.cred, &c->aws, eb);
+    if (e == ERR_OK)
+        e = s3_init(&a->gateway.s3, &c->s3, str_of(c->aws.region), a->gateway.cred, eb);
     if (e == ERR_OK)
         e = repo_open(&a->gateway.repo, &c->repo, &c->policy, "api-gateway", eb);
     const struct httpd_conf http = { .listen = c->listen,
@@ -96,6 +104,7 @@ static const struct svc_def api_gateway = {
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &redis_link_metrics, &httpd_metrics },
     .deps = { [DEP_REDIS] = "redis" },
+    .check = check,
     .open = app_open,
     .run = app_run,
     .close = app_close,

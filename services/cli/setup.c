@@ -100,6 +100,7 @@ static enum err ask_until_heard(const struct conf *c, struct screen *s, struct s
 static enum err make_bucket(const struct conf *c, struct screen *s)
 {
     struct s3 s3;
+    struct cred *cred = NULL;
     struct s3_req rq = { 0 };
     struct httpc *http;
     struct errbuf eb = { "" };
@@ -109,7 +110,9 @@ static enum err make_bucket(const struct conf *c, struct screen *s)
     enum err e = httpc_open(&http, &hc, &eb);
     if (e != ERR_OK)
         return say_failed(s, e, "AWS_CA_BUNDLE", eb.text);
-    e = s3_init(&s3, &c->s3, &c->aws, &eb);
+    e = cred_open(&cred, &c->aws, &eb);
+    if (e == ERR_OK)
+        e = s3_init(&s3, &c->s3, str_of(c->aws.region), cred, &eb);
     if (e == ERR_OK) {
         e = ask_until_heard(c, s, &s3, http, &rq);
         s3_fini(&s3);
@@ -123,6 +126,7 @@ static enum err make_bucket(const struct conf *c, struct screen *s)
         buf_fini(&out);
     }
     s3_req_fini(&rq);
+    cred_close(cred);
     httpc_close(http);
     return e;
 }

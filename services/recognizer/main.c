@@ -34,6 +34,7 @@ static const struct conf_group groups[] = {
 static void check(const void *arg, struct buf *problems)
 {
     const struct conf *c = arg;
+    aws_conf_check(&c->aws, problems);
     if (c->policy.recognize_lease_ms <= c->s3.timeout_ms + c->rekog.timeout_ms)
         buf_puts(problems, "LW_RECOGNIZE_LEASE: must be longer than LW_REKOGNITION_TIMEOUT and "
                            "LW_S3_TIMEOUT together, else a call is paid twice while it is still "
@@ -45,6 +46,7 @@ static void app_close(void *arg)
     struct pipeline *p = arg;
     worker_close(&p->worker);
     s3_fini(&p->s3);
+    cred_close(p->cred);
     free(p);
 }
 
@@ -54,12 +56,13 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     const struct conf *c = arg;
     struct pipeline *p = xcalloc(1, sizeof *p);
     *out = p;
-    p->creds = aws_creds(&c->aws);
     p->region = str_of(c->aws.region);
     p->bucket = str_of(c->s3.bucket);
     enum err e = rekog_init(&p->rekog, &c->rekog, p->region, str_of(c->s3.endpoint), eb);
     if (e == ERR_OK)
-        e = s3_init(&p->s3, &c->s3, &c->aws, eb);
+        e = cred_open(&p->cred, &c->aws, eb);
+    if (e == ERR_OK)
+        e = s3_init(&p->s3, &c->s3, p->region, p->cred, eb);
     p->worker.take = pipeline_take;
     p->worker.busy_max = p->rekog.by_reference ? BUSY_BY_REFERENCE : BUSY_BY_VALUE;
     const struct worker_conf worker = {

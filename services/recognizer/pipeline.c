@@ -161,11 +161,13 @@ static void call(struct item *it, struct str image)
     } else {
         ask.image = image;
     }
-    if (!sigv4_key_is_for(&p->key, now))
-        sigv4_key_init(&p->key, &p->creds, p->region, S("rekognition"), now);
+    struct cred_keys *keys = cred_hold(p->cred);
+    struct sigv4_key key;
+    sigv4_key_init(&key, &keys->creds, p->region, S("rekognition"), now);
     enum err e = rekog_prepare(&it->call, &p->rekog, &ask);
     if (e == ERR_OK)
-        e = rekog_sign(&it->call, &p->rekog, &p->key, now);
+        e = rekog_sign(&it->call, &p->rekog, &key, now);
+    cred_release(keys);
     s3_req_fini(&it->object); /* the bytes are in the request now */
     if (e != ERR_OK) {
         postpone(it, "not_sent", err_name(e));

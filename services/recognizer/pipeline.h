@@ -16,9 +16,8 @@ struct pipeline {
     struct worker worker; /* first: a worker of ours is one of these */
     struct s3 s3;
     struct rekog rekog;
-    struct aws_creds creds;
+    struct cred *cred;
     struct str region, bucket;
-    struct sigv4_key key; /* of the day, for Rekognition */
 };
 
 extern const struct metric_set pipeline_metrics;

@@ -1,11 +1,13 @@
 #include "rekognition-local/control.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,6 +16,7 @@ static const char *const modes[] = {
     [CONTROL_NORMAL] = "normal", [CONTROL_THROTTLE] = "throttle", [CONTROL_FAIL] = "fail",
     [CONTROL_STALL] = "stall",   [CONTROL_LABELS] = "labels",     [CONTROL_BODY] = "body",
 };
+#define QUOTA_MAX 100000
 
 /* ---- the object */
 
@@ -66,6 +69,12 @@ static enum err read_member(struct control *c, struct json key, struct json v, s
         return read_number(v, "delay_ms", 0, CONTROL_DELAY_MS, &c->delay_ms, eb);
     if (json_is(key, S("count")))
         return read_number(v, "count", 0, INT32_MAX, &c->count, eb);
+    if (json_is(key, S("quota")))
+        return read_number(v, "quota", 1, QUOTA_MAX, &c->quota, eb);
+    if (json_is(key, S("skew_ms")))
+        return read_number(v, "skew_ms", -CONTROL_SKEW_MS, CONTROL_SKEW_MS, &c->skew_ms, eb);
+    if (json_is(key, S("expired_token")))
+        return read_word(v, "expired_token", c->expired_token, sizeof c->expired_token, eb);
     if (json_is(key, S("error")))
         return read_word(v, "error", c->fault.type, sizeof c->fault.type, eb);
     if (json_is(key, S("message")))
@@ -92,14 +101,20 @@ static enum err complete(struct control *c, bool has_delay, struct errbuf *eb)
     if (verbatim && c->text.p == NULL)
         return errbuf_set(eb, ERR_INVAL, "mode %s wants a member %s", modes[c->mode],
                           modes[c->mode]);
-    const char *type = throttle ? "ThrottlingException" : "InternalServerError";
-    const char *message =
-        throttle ? "Slow down; sudden increase in rate of requests" : "Internal server error";
+    if (c->quota > 0 && c->mode != CONTROL_NORMAL && c->mode != CONTROL_LABELS)
+        return errbuf_set(eb, ERR_INVAL, "quota goes with mode normal or labels");
+    const char *type = c->quota > 0 ? "ProvisionedThroughputExceededException"
+                       : throttle   ? "ThrottlingException"
+                                    : "InternalServerError";
+    const char *message = c->quota > 0 ? "Provisioned Rate exceeded"
+                          : throttle   ? "Slow down; sudden increase in rate of requests"
+                                       : "Internal server error";
     (void)fault_set(&c->fault, given.type[0] != '\0' ? given.type : type, "%s",
                     given.message[0] != '\0' ? given.message : message);
     if (c->status == 0)
         c->status = verbatim ? 200 : c->fault.status;
-    c->fault.status = c->status;
+    if (!verbatim)
+        c->fault.status = c->status;
     return ERR_OK;
 }
 
@@ -136,6 +151,8 @@ struct control_file {
     pthread_mutex_t lock; /* over the rest */
     struct stat seen;     /* zeroed: no file */
     struct control control;
+    double tokens; /* calls that the quota leaves; of this moment: */
+    mono_t filled;
 };
 
 struct control_file *control_file_new(const char *path)
@@ -195,6 +212,7 @@ static void look_again(struct control_file *f)
     f->seen = now;
     control_fini(&f->control);
     f->control = (struct control){ .count = -1 };
+    f->filled = (mono_t){ 0 }; /* long ago: a quota begins full */
     if (now.st_ino == 0)
         LOG(INFO, "control.removed", F_STR("file", f->path));
     else if (load(&f->control, f->path, &eb) != ERR_OK)
@@ -202,6 +220,18 @@ static void look_again(struct control_file *f)
     else
         LOG(INFO, "control.read", F_STR("file", f->path), F_STR("mode", modes[f->control.mode]),
             F_INT("count", f->control.count));
+}
+
+static bool over_quota(struct control_file *f)
+{
+    double quota = (double)f->control.quota;
+    mono_t now = mono_now();
+    f->tokens = fmin(quota, f->tokens + quota * (double)(now.ns - f->filled.ns) / 1e9);
+    f->filled = now;
+    if (f->tokens < 1)
+        return true;
+    f->tokens -= 1;
+    return false;
 }
 
 void control_file_next(struct control_file *f, struct control *out)
@@ -217,6 +247,8 @@ void control_file_next(struct control_file *f, struct control *out)
         *out = f->control;
         out->text = BUF_INIT(CONTROL_BYTES);
         buf_put(&out->text, buf_str(&f->control.text));
+        if (out->quota > 0 && over_quota(f))
+            out->mode = CONTROL_OVER_QUOTA;
     }
     (void)pthread_mutex_unlock(&f->lock);
 }

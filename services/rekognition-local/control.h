@@ -11,9 +11,19 @@
  *   {"mode":"stall"}                                      the answer takes 60 s (delay_ms)
  *   {"mode":"labels","labels":[{"Name":"Cat","Confidence":99.1,"Parents":[]}]}
  *   {"mode":"body","status":200,"body":"{\"Labels\":"}    any answer at all, here a cut-off one
+ *   {"quota":50}                                          normal, and so many calls a second
+ *   {"skew_ms":600000}                                    its clock is ten minutes ahead
+ *   {"expired_token":"TOKEN"}                             keys with this session token are over
  *
  * count: only the first so many requests, then normal; it starts anew when the file changes.
+ * quota: in the file, with the modes normal and labels.  A second's calls may come at once; more
+ * are answered as "error" says, else ProvisionedThroughputExceededException (400).
+ * skew_ms: signatures are judged by that clock, and the Date header shows it.
  * The image is not looked at in the modes throttle, fail, labels and body.
+ *
+ * Every DetectLabels call is one line in the log, whoever refused it:
+ *   detect.called   request_id; status: 200 is a call that AWS would be paid for; error, if any;
+ *                   bucket and key, empty when the bytes were sent; labels; took_ms
  */
 #ifndef REKOGNITION_LOCAL_CONTROL_H
 #define REKOGNITION_LOCAL_CONTROL_H
@@ -25,8 +35,10 @@
 #include "base/str.h"
 #include "rekognition-local/fault.h"
 
-#define CONTROL_BYTES    1048576 /* of the file */
-#define CONTROL_DELAY_MS 60000   /* longest, and that of "stall" */
+#define CONTROL_BYTES     1048576 /* of the file */
+#define CONTROL_DELAY_MS  60000   /* longest, and that of "stall" */
+#define CONTROL_SKEW_MS   86400000
+#define CONTROL_TOKEN_MAX 2048U
 
 enum control_mode {
     CONTROL_NORMAL,
@@ -35,14 +47,18 @@ enum control_mode {
     CONTROL_STALL,
     CONTROL_LABELS,
     CONTROL_BODY,
+    CONTROL_OVER_QUOTA, /* of control_file_next() only */
 };
 
 struct control {
     enum control_mode mode;
     int64_t delay_ms;
-    int64_t count;      /* -1: every request */
-    int status;         /* of a body */
-    struct fault fault; /* what throttle and fail answer */
+    int64_t count; /* -1: every request */
+    int status;    /* of a body */
+    int64_t quota; /* calls a second; 0: no limit */
+    int64_t skew_ms;
+    char expired_token[CONTROL_TOKEN_MAX];
+    struct fault fault; /* what throttle and fail answer, and calls beyond the quota */
     struct buf text;    /* the labels, or the body */
 };
 

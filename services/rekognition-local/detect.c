@@ -36,10 +36,12 @@ static struct metric metrics[N_METRICS] = {
 struct metric_set detect_metrics = { metrics, N_METRICS };
 
 void detect_init(struct detect *d, const struct aws_conf *aws, const struct s3_conf *s3,
-                 const char *control_path)
+                 struct cred *cred, const char *control_path)
 {
     pthread_condattr_t attr;
-    *d = (struct detect){ .aws = aws, .s3 = s3, .control = control_file_new(control_path) };
+    *d = (struct detect){
+        .aws = aws, .s3 = s3, .cred = cred, .control = control_file_new(control_path)
+    };
     (void)sem_init(&d->decoders, 0, DETECT_DECODERS);
     (void)pthread_mutex_init(&d->lock, NULL);
     (void)pthread_condattr_init(&attr);
@@ -76,13 +78,23 @@ static void hold(struct detect *d, int64_t delay_ms)
 
 /* ---- may they ask? */
 
-static enum err check_signature(const struct detect *d, const struct http_call *call,
+static enum err refuse_signature(struct str message, struct fault *f)
+{
+    struct str type = STR_NONE; /* "InvalidSignatureException: …" */
+    char name[64];
+    (void)str_cut(&message, ':', &type);
+    if (message.p == NULL || str_copy(name, sizeof name, type) != ERR_OK)
+        return fault_set(f, "AccessDeniedException", STR_FMT, STR_ARG(type));
+    message = str_trim(message);
+    return fault_set(f, name, STR_FMT, STR_ARG(message));
+}
+
+static enum err check_signature(const struct detect *d, const struct http_call *call, wall_t now,
                                 struct fault *f)
 {
     const struct http_hdr *hdrs;
     struct sigv4_pair pairs[HTTPD_HEADERS_MAX];
     struct errbuf eb = { "" };
-    struct aws_creds creds = aws_creds(d->aws);
     struct sigv4_key key;
     char hash[SHA256_HEX_LEN + 1];
     size_t n = http_headers(call, &hdrs);
@@ -96,19 +108,15 @@ static enum err check_signature(const struct detect *d, const struct http_call *
         .n_headers = n < N_OF(pairs) ? n : N_OF(pairs),
         .payload_hash = str_of(hash),
     };
-    sigv4_key_init(&key, &creds, str_of(d->aws->region), S("rekognition"), wall_now());
-    if (sigv4_verify(&key, &rq, wall_now(), DETECT_SKEW_MS, &eb) == ERR_OK)
-        return ERR_OK;
-    struct str message = str_of(eb.text), type = STR_NONE; /* "InvalidSignatureException: …" */
-    char name[64];
-    (void)str_cut(&message, ':', &type);
-    if (message.p == NULL || str_copy(name, sizeof name, type) != ERR_OK)
-        return fault_set(f, "AccessDeniedException", "%s", eb.text);
-    message = str_trim(message);
-    return fault_set(f, name, "%.*s", STR_ARG(message));
+    struct cred_keys *keys = cred_hold(d->cred);
+    sigv4_key_init(&key, &keys->creds, str_of(d->aws->region), S("rekognition"), now);
+    enum err e = sigv4_verify(&key, &rq, now, DETECT_SKEW_MS, &eb);
+    cred_release(keys);
+    return e == ERR_OK ? e : refuse_signature(str_of(eb.text), f);
 }
 
-static enum err check_call(const struct detect *d, const struct http_call *call, struct fault *f)
+static enum err check_call(const struct detect *d, const struct http_call *call,
+                           const struct control *c, struct fault *f)
 {
     struct str type = http_header(call, "Content-Type"), target = http_header(call, "X-Amz-Target");
     struct str media = STR_NONE;
@@ -118,7 +126,11 @@ static enum err check_call(const struct detect *d, const struct http_call *call,
     if (!str_eq(target, S(TARGET)))
         return fault_set(f, "UnknownOperationException",
                          "X-Amz-Target must be " TARGET "; rekognition-local does nothing else");
-    return check_signature(d, call, f);
+    struct str token = http_header(call, "X-Amz-Security-Token");
+    if (c->expired_token[0] != '\0' && str_eq(token, str_of(c->expired_token)))
+        return fault_set(f, "ExpiredTokenException",
+                         "The security token included in the request is expired");
+    return check_signature(d, call, (wall_t){ wall_now().ms + c->skew_ms }, f);
 }
 
 /* ---- the answer */
@@ -136,7 +148,7 @@ static enum err label(struct detect *d, struct ask *a, struct buf *out, struct s
     struct look look;
     struct errbuf eb = { "" };
     if (a->bucket[0] != '\0') {
-        enum err fetched = fetch_object(a, d->s3, d->aws, f);
+        enum err fetched = fetch_object(a, d->s3, d->aws, d->cred, f);
         if (fetched != ERR_OK)
             return fetched;
     }
@@ -157,86 +169,19 @@ static enum err label(struct detect *d, struct ask *a, struct buf *out, struct s
     return ERR_OK;
 }
 
-static enum err answer(struct detect *d, struct str body, struct buf *out, struct seen *seen,
-                       struct fault *f)
+/* What the control says instead of the image. */
+static enum err obey(const struct control *c, struct buf *out, int *status, struct fault *f)
 {
-    struct ask a;
-    enum err e = ask_parse(&a, body, f);
-    if (e == ERR_OK)
-        e = label(d, &a, out, seen, f);
-    ask_fini(&a);
-    if (e == ERR_OK && buf_failed(out))
-        e = fault_set(f, "InternalServerError", "the answer is too large");
-    return e;
-}
-
-static void reply(struct http_call *call, const char *id, int status, struct str body)
-{
-    const struct http_hdr hdrs[] = {
-        { "Content-Type", S(CONTENT_TYPE) },
-        { "x-amzn-RequestId", str_of(id) },
-    };
-    http_reply(call, status, hdrs, N_OF(hdrs), body);
-}
-
-static void refuse(struct http_call *call, const char *id, const struct fault *f)
-{
-    struct buf out = BUF_INIT(4096);
-    fault_put(&out, f, id);
-    reply(call, id, f->status, buf_str(&out));
-    buf_fini(&out);
-}
-
-/* True: the control answers, not the image. */
-static bool obey(struct http_call *call, const char *id, const struct control *c)
-{
-    struct buf out = BUF_INIT(ANSWER_MAX);
-    switch (c->mode) {
-    case CONTROL_NORMAL:
-    case CONTROL_STALL:
-        return false;
-    case CONTROL_THROTTLE:
-    case CONTROL_FAIL:
-        refuse(call, id, &c->fault);
-        return true;
-    case CONTROL_LABELS:
-        answer_put_verbatim(&out, buf_str(&c->text));
-        break;
-    case CONTROL_BODY:
-        buf_put(&out, buf_str(&c->text));
-        break;
-    }
-    reply(call, id, c->status, buf_str(&out));
-    buf_fini(&out);
-    return true;
-}
-
-static void log_refused(const char *id, const struct fault *f, mono_t start)
-{
-    LOG(INFO, "detect.refused", F_STR("request_id", id), F_STR("error", f->type),
-        F_STR("message", f->message), F_INT("status", f->status),
-        F_INT("took_ms", mono_since_us(mono_now(), start) / 1000));
-}
-
-static void serve(struct detect *d, struct http_call *call, const char *id, mono_t start)
-{
-    struct buf out = BUF_INIT(ANSWER_MAX);
-    struct seen seen = { .type = "" };
-    struct fault f = { .status = 0 };
-    if (answer(d, http_body(call), &out, &seen, &f) == ERR_OK) {
-        metric_add(&metrics[CALLS_ANSWERED], 1);
-        metric_add(&metrics[ANSWERED_BYTES], (int64_t)seen.bytes);
-        LOG(INFO, "detect.answered", F_STR("request_id", id), F_STR("type", seen.type),
-            F_INT("bytes", (int64_t)seen.bytes), F_INT("width", seen.width),
-            F_INT("height", seen.height), F_INT("labels", (int64_t)seen.labels),
-            F_INT("took_ms", mono_since_us(mono_now(), start) / 1000));
-        reply(call, id, 200, buf_str(&out));
+    *status = c->status;
+    if (c->mode == CONTROL_LABELS) {
+        answer_put_verbatim(out, buf_str(&c->text));
+    } else if (c->mode == CONTROL_BODY) {
+        buf_put(out, buf_str(&c->text));
     } else {
-        metric_add(&metrics[CALLS_REFUSED], 1);
-        log_refused(id, &f, start);
-        refuse(call, id, &f);
+        *f = c->fault;
+        return ERR_INVAL;
     }
-    buf_fini(&out);
+    return ERR_OK;
 }
 
 static enum err read_control(struct detect *d, const struct http_call *call, struct control *out,
@@ -251,33 +196,88 @@ static enum err read_control(struct detect *d, const struct http_call *call, str
     return ERR_OK;
 }
 
+/* ---- one call */
+
+static void log_called(const char *id, const struct ask *a, int status, const struct fault *f,
+                       const struct seen *seen, mono_t start)
+{
+    LOG(INFO, "detect.called", F_STR("request_id", id), F_INT("status", status),
+        F_STR("bucket", a->bucket), F_STR("key", a->name), F_STR("error", f->type),
+        F_STR("message", f->message), F_STR("type", seen->type),
+        F_INT("bytes", (int64_t)seen->bytes), F_INT("width", seen->width),
+        F_INT("height", seen->height), F_INT("labels", (int64_t)seen->labels),
+        F_INT("took_ms", mono_since_us(mono_now(), start) / 1000));
+}
+
+static void reply(struct http_call *call, const char *id, int status, int64_t skew_ms,
+                  struct str body)
+{
+    char date[CLOCK_HTTP_LEN + 1];
+    wall_to_http((wall_t){ wall_now().ms + skew_ms }, date);
+    const struct http_hdr hdrs[] = {
+        { "Content-Type", S(CONTENT_TYPE) },
+        { "x-amzn-RequestId", str_of(id) },
+        { "Date", str_of(date) },
+    };
+    http_reply(call, status, hdrs, N_OF(hdrs), body);
+}
+
+/* From the control's word to the answer's body. */
+static enum err decide(struct detect *d, struct ask *a, const struct control *c, struct buf *out,
+                       struct seen *seen, int *status, struct fault *f)
+{
+    bool looks = c->mode == CONTROL_NORMAL || c->mode == CONTROL_STALL;
+    enum err e = ERR_INVAL; /* the request is not understood, as f says */
+    if (!looks)
+        e = obey(c, out, status, f);
+    else if (f->type[0] == '\0')
+        e = label(d, a, out, seen, f);
+    if (e == ERR_OK && buf_failed(out))
+        e = fault_set(f, "InternalServerError", "the answer is too large");
+    metric_add(&metrics[!looks        ? CALLS_CONTROLLED
+                        : e == ERR_OK ? CALLS_ANSWERED
+                                      : CALLS_REFUSED],
+               1);
+    metric_add(&metrics[ANSWERED_BYTES], (int64_t)seen->bytes);
+    return e;
+}
+
 void detect_handle(struct http_call *call)
 {
     struct detect *d = http_app(call);
     struct control c = { .count = -1 };
-    struct fault f = { .status = 0 };
+    struct fault f = { .status = 0 }, bad_ask = f;
+    struct seen seen = { .type = "" };
+    struct ask a;
+    struct buf out = BUF_INIT(ANSWER_MAX);
+    int status = 200;
     char id[UUID_LEN + 1];
     mono_t start = mono_now();
     rand_uuid(id);
-    enum err e = check_call(d, call, &f);
+    (void)!ask_parse(&a, http_body(call), &bad_ask);
+    enum err e = read_control(d, call, &c, &f);
     if (e == ERR_OK)
-        e = read_control(d, call, &c, &f);
-    if (e != ERR_OK) {
-        metric_add(&metrics[CALLS_REFUSED], 1);
-        log_refused(id, &f, start);
-        refuse(call, id, &f);
-        return;
-    }
-    if (c.delay_ms > 0) {
+        e = check_call(d, call, &c, &f);
+    if (e == ERR_OK && c.delay_ms > 0) {
         LOG(INFO, "detect.held", F_STR("request_id", id), F_INT("delay_ms", c.delay_ms));
         hold(d, c.delay_ms);
     }
-    if (obey(call, id, &c)) {
-        metric_add(&metrics[CALLS_CONTROLLED], 1);
-        LOG(INFO, "detect.controlled", F_STR("request_id", id), F_INT("status", c.status),
-            F_INT("took_ms", mono_since_us(mono_now(), start) / 1000));
+    if (e == ERR_OK) {
+        f = bad_ask;
+        e = decide(d, &a, &c, &out, &seen, &status, &f);
     } else {
-        serve(d, call, id, start);
+        metric_add(&metrics[CALLS_REFUSED], 1);
     }
+    if (e == ERR_OK) {
+        f.type[0] = f.message[0] = '\0';
+    } else {
+        status = f.status;
+        buf_clear(&out);
+        fault_put(&out, &f, id);
+    }
+    log_called(id, &a, status, &f, &seen, start);
+    reply(call, id, status, c.skew_ms, buf_str(&out));
+    ask_fini(&a);
+    buf_fini(&out);
     control_fini(&c);
 }

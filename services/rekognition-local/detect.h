@@ -19,6 +19,7 @@
 struct detect {
     const struct aws_conf *aws; /* borrowed */
     const struct s3_conf *s3;
+    struct cred *cred;
     struct control_file *control;
     sem_t decoders;
     pthread_mutex_t lock; /* over released */
@@ -27,7 +28,7 @@ struct detect {
 };
 
 void detect_init(struct detect *d, const struct aws_conf *aws, const struct s3_conf *s3,
-                 const char *control_path);
+                 struct cred *cred, const char *control_path);
 void detect_release(struct detect *d); /* ends delays, before the server is closed */
 void detect_fini(struct detect *d);
 

@@ -65,7 +65,7 @@ static enum err get(struct ask *a, struct s3 *s3, const struct aws_conf *aws, st
 }
 
 enum err fetch_object(struct ask *a, const struct s3_conf *s3, const struct aws_conf *aws,
-                      struct fault *f)
+                      struct cred *cred, struct fault *f)
 {
     struct s3_conf conf = *s3;
     struct s3 site;
@@ -74,7 +74,7 @@ enum err fetch_object(struct ask *a, const struct s3_conf *s3, const struct aws_
     if (a->version[0] != '\0')
         return fault_set(f, "InvalidParameterException",
                          "rekognition-local reads no object versions (image.s3Object.version)");
-    if (s3_init(&site, &conf, aws, &eb) != ERR_OK)
+    if (s3_init(&site, &conf, str_of(aws->region), cred, &eb) != ERR_OK)
         return no_object(f);
     enum err e = get(a, &site, aws, f);
     s3_fini(&site);

@@ -12,6 +12,6 @@
 
 /* Reads a->bucket, a->name into a->image.  ERR_INVAL: f says why. */
 MUSTUSE enum err fetch_object(struct ask *a, const struct s3_conf *s3, const struct aws_conf *aws,
-                              struct fault *f);
+                              struct cred *cred, struct fault *f);
 
 #endif

@@ -34,7 +34,7 @@ static const struct conf_key own_keys[] = {
     { "LW_REKOGNITION_CONTROL", CONF_TEXT, OWN(control),
       .doc = "JSON file that makes it throttle, fail, stall or answer fixed labels; read again "
              "when it changes, absent is normal. {\"mode\":\"throttle\",\"count\":20} throttles "
-             "twenty calls." },
+             "twenty calls, {\"quota\":50} those beyond 50 a second." },
     { "LW_THREADS", CONF_INT, OWN(threads), .def = "64", .min = 1, .max = 512,
       .doc = "Calls served at a time, delayed ones included; more are answered 503." },
 };
@@ -53,9 +53,15 @@ static const struct http_route routes[] = {
 
 struct app {
     struct svc *svc;
+    struct cred *cred;
     struct detect detect;
     struct httpd *httpd;
 };
+
+static void check(const void *arg, struct buf *problems)
+{
+    aws_conf_check(&((const struct conf *)arg)->aws, problems);
+}
 
 static void app_close(void *arg)
 {
@@ -63,6 +69,7 @@ static void app_close(void *arg)
     detect_release(&a->detect);
     httpd_close(a->httpd);
     detect_fini(&a->detect);
+    cred_close(a->cred);
     free(a);
 }
 
@@ -72,7 +79,8 @@ static enum err app_open(struct svc *s, const void *conf, void **app, struct err
     struct app *a = xcalloc(1, sizeof *a);
     a->svc = s;
     *app = a; /* app_close() follows, also after an error */
-    detect_init(&a->detect, &c->aws, &c->s3, c->own.control);
+    enum err e = cred_open(&a->cred, &c->aws, eb);
+    detect_init(&a->detect, &c->aws, &c->s3, a->cred, c->own.control);
     const struct httpd_conf h = {
         .listen = c->own.listen,
         .tls_cert = c->own.tls_cert,
@@ -82,7 +90,8 @@ static enum err app_open(struct svc *s, const void *conf, void **app, struct err
         .n_routes = N_OF(routes),
         .app = &a->detect,
     };
-    enum err e = httpd_open(&a->httpd, &h, eb);
+    if (e == ERR_OK)
+        e = httpd_open(&a->httpd, &h, eb);
     if (e == ERR_OK)
         LOG(INFO, "rekognition.listening", F_STR("listen", c->own.listen),
             F_INT("port", httpd_port(a->httpd)),
@@ -109,6 +118,7 @@ static const struct svc_def rekognition_local = {
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
     .metrics = { &detect_metrics, &httpd_metrics },
+    .check = check,
     .open = app_open,
     .run = app_run,
     .close = app_close,

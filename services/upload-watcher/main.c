@@ -37,6 +37,11 @@ struct app {
     struct relay *relay;
 };
 
+static void check(const void *arg, struct buf *problems)
+{
+    aws_conf_check(&((const struct conf *)arg)->aws, problems);
+}
+
 static void app_close(void *arg)
 {
     struct app *a = arg;
@@ -48,6 +53,7 @@ static void app_close(void *arg)
     timers_free(w->timers);
     phases_free(w->phases);
     s3_fini(&w->s3);
+    cred_close(w->cred);
     close(w->uploads_fd);
     free(a);
 }
@@ -66,7 +72,9 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     const struct httpc_conf http = { .ca_bundle = c->aws.ca_bundle,
                                      .max_idle = 512,
                                      .user_agent = "labelwire-upload-watcher/" SVC_VERSION };
-    enum err e = s3_init(&w->s3, &c->s3, &c->aws, eb);
+    enum err e = cred_open(&w->cred, &c->aws, eb);
+    if (e == ERR_OK)
+        e = s3_init(&w->s3, &c->s3, str_of(c->aws.region), w->cred, eb);
     if (e == ERR_OK)
         e = httpc_open(&w->http, &http, eb);
     if (e == ERR_OK)
@@ -133,6 +141,7 @@ static const struct svc_def upload_watcher = {
     .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &relay_metrics,
                  &timers_metrics, &uploads_metrics, &phases_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
+    .check = check,
     .open = app_open,
     .run = app_run,
     .close = app_close,

@@ -22,6 +22,7 @@
 
 struct watcher {
     struct repo repo;
+    struct cred *cred;
     struct s3 s3;
     struct str bucket;
     struct httpc *http;

@@ -4,6 +4,7 @@ Starts rekognition-local ($LABELWIRE_BIN, default build/dev/bin) on a free port 
 of its own, and a small S3 in this process for images that are named by their object.
 """
 
+import email.utils
 import http.server
 import json
 import os
@@ -473,11 +474,35 @@ def test_calls_are_counted_and_logged(server):
         "refused": 1,
         "controlled": 1,
     }
-    line = server.events("detect.answered")[-1]
-    assert (line["type"], line["bytes"], line["width"]) == ("image/png", len(BLUE), 320)
-    assert line["labels"] > 0 and line["took_ms"] >= 0
-    assert server.events("detect.refused")[-1]["error"] == "InvalidImageFormatException"
+    answered, bad, throttled = server.events("detect.called")[-3:]
+    assert (answered["type"], answered["bytes"], answered["width"]) == ("image/png", len(BLUE), 320)
+    assert answered["labels"] > 0 and answered["took_ms"] >= 0
+    assert (answered["status"], answered["error"]) == (200, "")
+    assert (bad["status"], bad["error"]) == (400, "InvalidImageFormatException")
+    assert (throttled["status"], throttled["error"]) == (400, "ThrottlingException")
     assert KEYS["aws_secret_access_key"] not in server.log.read_text()
+
+
+def test_its_clock_can_be_wrong(server):
+    server.tell(skew_ms=-1200000)
+    with pytest.raises(botocore.exceptions.ClientError) as caught:
+        server.client().detect_labels(Image={"Bytes": BLUE})
+    assert caught.value.response["Error"]["Code"] == "InvalidSignatureException"
+    assert "Signature not yet current" in caught.value.response["Error"]["Message"]
+    date = caught.value.response["ResponseMetadata"]["HTTPHeaders"]["date"]
+    shown = email.utils.parsedate_to_datetime(date).timestamp()
+    assert -1210 < shown - time.time() < -1190
+
+
+def test_quota_and_expired_token(server):
+    server.tell(quota=2, expired_token="old")
+    client = server.client()
+    for _ in range(2):
+        client.detect_labels(Image={"Bytes": BLUE})
+    code = "ProvisionedThroughputExceededException"
+    assert refused(client, Image={"Bytes": BLUE})[1:] == (code, "Provisioned Rate exceeded")
+    token = KEYS | {"aws_session_token": "old"}
+    assert refused(server.client(keys=token), Image={"Bytes": BLUE})[1] == "ExpiredTokenException"
 
 
 def test_many_at_once(server):

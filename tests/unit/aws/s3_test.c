@@ -13,9 +13,9 @@
 /* The configuration loads into char *, so the values are arrays that may be written to. */
 static struct aws_conf example_aws(void)
 {
-    static char key[] = "AKIAIOSFODNN7EXAMPLE", token[] = "", region[] = "us-east-1";
-    static char secret[] = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", bundle[] = "";
-    return (struct aws_conf){ key, secret, token, region, bundle };
+    static char key[] = "AKIAIOSFODNN7EXAMPLE", region[] = "us-east-1";
+    static char secret[] = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    return (struct aws_conf){ .access_key = key, .secret_key = secret, .region = region };
 }
 
 static wall_t example_time(void)
@@ -29,19 +29,28 @@ struct place {
     char endpoint[400], outer[400], bucket[64];
     struct aws_conf aws;
     struct s3_conf conf;
+    struct cred *cred;
     struct s3 s3;
 };
 
 static void open_at(struct place *p, const char *endpoint, const char *outer, const char *bucket)
 {
-    *p = (struct place){ .aws = example_aws() };
+    struct aws_conf aws = p->aws.region != NULL ? p->aws : example_aws();
+    *p = (struct place){ .aws = aws };
     assert_int_equal(str_copy(p->endpoint, sizeof p->endpoint, str_of(endpoint)), ERR_OK);
     assert_int_equal(str_copy(p->outer, sizeof p->outer, str_of(outer)), ERR_OK);
     assert_int_equal(str_copy(p->bucket, sizeof p->bucket, str_of(bucket)), ERR_OK);
     p->conf = (struct s3_conf){ p->endpoint, p->outer, p->bucket, 10000 };
     struct errbuf eb = { "" };
-    if (s3_init(&p->s3, &p->conf, &p->aws, &eb) != ERR_OK)
+    if (cred_open(&p->cred, &p->aws, &eb) != ERR_OK ||
+        s3_init(&p->s3, &p->conf, str_of(p->aws.region), p->cred, &eb) != ERR_OK)
         fail_msg("%s: %s", endpoint, eb.text);
+}
+
+static void close_place(struct place *p)
+{
+    s3_fini(&p->s3);
+    cred_close(p->cred);
 }
 
 /* ---- configuration */
@@ -95,10 +104,9 @@ static void test_init_refuses(void **state)
         (void)snprintf(endpoint, sizeof endpoint, "%s", rows[i].endpoint);
         (void)snprintf(outer, sizeof outer, "%s", rows[i].outer);
         (void)snprintf(bucket, sizeof bucket, "%s", rows[i].bucket);
-        struct aws_conf aws = example_aws();
         struct s3 s3;
         struct errbuf eb = { "" };
-        if (s3_init(&s3, &conf, &aws, &eb) != ERR_CONFIG || eb.text[0] == '\0')
+        if (s3_init(&s3, &conf, S("us-east-1"), NULL, &eb) != ERR_CONFIG || eb.text[0] == '\0')
             fail_msg("row %zu: %s", i, eb.text);
     }
 }
@@ -123,9 +131,7 @@ static void test_configuration_loads(void **state)
     assert_int_equal(conf_load(&conf, groups, N_OF(groups), good, &problems), ERR_OK);
     assert_string_equal(conf.aws.region, "eu-west-1");
     assert_int_equal(conf.s3.timeout_ms, 10000);
-    struct aws_creds c = aws_creds(&conf.aws);
-    assert_null(c.session_token.p);
-    assert_true(str_eq(c.secret_key, S("secret")));
+    assert_string_equal(conf.aws.secret_key, "secret");
     conf_fini(&conf, groups, N_OF(groups));
 
     assert_int_equal(conf_load(&conf, groups, N_OF(groups), bad, &problems), ERR_CONFIG);
@@ -165,7 +171,7 @@ static void test_link_addresses(void **state)
           "http://h/bkt/%F0%9F%98%80%22%27%28%29%2A%0D%0A?" },
     };
     for (size_t i = 0; i < N_OF(rows); i++) {
-        struct place p;
+        struct place p = { .cred = NULL };
         open_at(&p, rows[i].endpoint, rows[i].outer, rows[i].bucket);
         struct buf url = BUF_INIT(4096);
         assert_int_equal(s3_presign(&p.s3, "PUT", str_of(rows[i].key), 60, example_time(), &url),
@@ -173,7 +179,7 @@ static void test_link_addresses(void **state)
         if (!str_starts(buf_str(&url), str_of(rows[i].want)))
             fail_msg("row %zu: %s", i, url.p);
         buf_fini(&url);
-        s3_fini(&p.s3);
+        close_place(&p);
     }
 }
 
@@ -181,7 +187,7 @@ static void test_link_addresses(void **state)
 static void test_link_is_signed(void **state)
 {
     (void)state;
-    struct place p;
+    struct place p = { .cred = NULL };
     open_at(&p, "http://inside:1", "https://s3.amazonaws.com", "examplebucket");
     for (int again = 0; again < 2; again++) { /* with a new key and a kept one */
         struct buf url = BUF_INIT(4096);
@@ -195,13 +201,13 @@ static void test_link_is_signed(void **state)
             "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
         buf_fini(&url);
     }
-    s3_fini(&p.s3);
+    close_place(&p);
 }
 
 static void test_link_on_the_next_day(void **state)
 {
     (void)state;
-    struct place p;
+    struct place p = { .cred = NULL };
     open_at(&p, "http://h", "", "bkt");
     wall_t day = example_time();
     static const int64_t after_ms[] = { 0, 86399999, 86400000, 0 }; /* and back */
@@ -214,7 +220,7 @@ static void test_link_on_the_next_day(void **state)
         assert_non_null(strstr(url.p, want[i]));
         buf_fini(&url);
     }
-    s3_fini(&p.s3);
+    close_place(&p);
 }
 
 static void test_link_limits(void **state)
@@ -236,7 +242,7 @@ static void test_link_limits(void **state)
         { S3_KEY_MAX, 60, 2048, ERR_TOOBIG },
         { 1, 60, 0, ERR_TOOBIG },
     };
-    struct place p;
+    struct place p = { .cred = NULL };
     open_at(&p, "http://h", "", "bkt");
     for (size_t i = 0; i < N_OF(rows); i++) {
         struct buf url = BUF_INIT(rows[i].room);
@@ -245,7 +251,7 @@ static void test_link_limits(void **state)
             fail_msg("row %zu", i);
         buf_fini(&url);
     }
-    s3_fini(&p.s3);
+    close_place(&p);
 }
 
 struct signer {
@@ -275,7 +281,7 @@ static void *sign_many(void *arg)
 static void test_links_from_many_threads(void **state)
 {
     (void)state;
-    struct place p;
+    struct place p = { .cred = NULL };
     struct signer signers[4];
     open_at(&p, "http://h", "", "bkt");
     for (size_t i = 0; i < N_OF(signers); i++) {
@@ -286,7 +292,7 @@ static void test_links_from_many_threads(void **state)
         assert_int_equal(pthread_join(signers[i].thread, NULL), 0);
         assert_true(signers[i].same);
     }
-    s3_fini(&p.s3);
+    close_place(&p);
 }
 
 /* ---- requests */
@@ -302,7 +308,7 @@ static const char *line_of(const struct s3_req *r, const char *name)
 static void test_request_is_signed(void **state)
 {
     (void)state;
-    struct place p;
+    struct place p = { .cred = NULL };
     struct s3_req r = { .http = { .owner = &p, .total_ms = 1 } };
     open_at(&p, "https://s3.amazonaws.com", "http://outside", "examplebucket");
     struct s3_ask ask = { .method = "GET", .key = S("test.txt"), .range = S("bytes=0-9") };
@@ -325,13 +331,13 @@ static void test_request_is_signed(void **state)
     assert_int_equal(r.http.max_answer, S3_ERROR_MAX);
     s3_req_fini(&r);
     s3_req_fini(&r);
-    s3_fini(&p.s3);
+    close_place(&p);
 }
 
 static void test_request_shapes(void **state)
 {
     (void)state;
-    struct place p;
+    struct place p = { .cred = NULL };
     static char token[] = "to/ken==";
     struct s3_req r = { .http = { .status = 0 } };
     open_at(&p, "http://h:9000", "", "bkt");
@@ -349,11 +355,10 @@ static void test_request_shapes(void **state)
     assert_true(str_eq(r.http.body, put.body));
     assert_true(r.http.cut_answer);
     s3_req_fini(&r);
-    s3_fini(&p.s3);
+    close_place(&p);
 
-    open_at(&p, "https://h:9000", "", "bkt");
     p.aws.session_token = token;
-    p.s3.creds = aws_creds(&p.aws);
+    open_at(&p, "https://h:9000", "", "bkt");
     put.range = S("bytes=0-1"); /* every optional header at once */
     struct s3_req all = { .http = { .max_answer = 100000 } };
     assert_int_equal(s3_request(&p.s3, &all, &put, example_time()), ERR_OK);
@@ -365,7 +370,7 @@ static void test_request_shapes(void **state)
     assert_int_equal(all.http.max_answer, 100000);
     assert_false(all.http.cut_answer);
     s3_req_fini(&all);
-    s3_fini(&p.s3);
+    close_place(&p);
 }
 
 static void test_request_refuses(void **state)
@@ -387,20 +392,20 @@ static void test_request_refuses(void **state)
         { { .method = "PUT", .key = S("k"), .content_type = { long_text, 40000 } }, ERR_TOOBIG },
         { { .method = "GET", .key = S("k") }, ERR_OK }, /* usable after all that */
     };
-    struct place p;
+    struct place p = { .cred = NULL };
     struct s3_req r = { .http = { .status = 0 } };
     open_at(&p, "http://h", "", "bkt");
     for (size_t i = 0; i < N_OF(rows); i++)
         if (s3_request(&p.s3, &r, &rows[i].ask, example_time()) != rows[i].want)
             fail_msg("row %zu", i);
     s3_req_fini(&r);
-    s3_fini(&p.s3);
+    close_place(&p);
 }
 
 static void test_create_bucket(void **state)
 {
     (void)state;
-    struct place p;
+    struct place p = { .cred = NULL };
     struct s3_req r = { .http = { .status = 0 } };
     open_at(&p, "http://h", "", "bkt");
     assert_int_equal(s3_create_bucket(&p.s3, &r, example_time()), ERR_OK);
@@ -408,7 +413,7 @@ static void test_create_bucket(void **state)
     assert_string_equal(r.http.method, "PUT");
     assert_int_equal(r.http.total_ms, 10000);
     assert_int_equal(r.http.body.n, 0);
-    s3_fini(&p.s3);
+    close_place(&p);
 
     open_at(&p, "https://s3.eu-west-1.amazonaws.com", "", "bkt");
     p.s3.region = S("eu-west-1");
@@ -421,7 +426,7 @@ static void test_create_bucket(void **state)
             "<LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>");
     }
     s3_req_fini(&r);
-    s3_fini(&p.s3);
+    close_place(&p);
 }
 
 /* ---- answers */

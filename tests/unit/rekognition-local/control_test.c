@@ -42,6 +42,14 @@ static void accepted(void **state)
           "InternalServerError", "{\"Labels\":" },
         { S("{\"mode\":\"body\",\"body\":\"x\",\"status\":502}"), CONTROL_BODY, 0, -1, 502,
           "InternalServerError", "x" },
+        { S("{\"quota\":50}"), CONTROL_NORMAL, 0, -1, 400, "ProvisionedThroughputExceededException",
+          NULL },
+        { S("{\"quota\":50,\"error\":\"ThrottlingException\",\"delay_ms\":9}"), CONTROL_NORMAL, 9,
+          -1, 400, "ThrottlingException", NULL },
+        { S("{\"quota\":50,\"mode\":\"labels\",\"labels\":[]}"), CONTROL_LABELS, 0, -1, 200,
+          "ProvisionedThroughputExceededException", "[]" },
+        { S("{\"skew_ms\":-600000,\"expired_token\":\"t\"}"), CONTROL_NORMAL, 0, -1, 500,
+          "InternalServerError", NULL },
     };
     for (size_t i = 0; i < N_OF(rows); i++) {
         struct control c;
@@ -83,6 +91,10 @@ static void refused(void **state)
         { S("{\"mode\":\"body\"}"), "mode body wants a member body" },
         { S("{\"mode\":\"body\",\"body\":[]}"), "body: want a string" },
         { S("{\"mod\":\"fail\"}"), "unknown member \"mod\"" },
+        { S("{\"quota\":0}"), "quota: want" },
+        { S("{\"mode\":\"throttle\",\"quota\":5}"), "quota goes with mode normal or labels" },
+        { S("{\"skew_ms\":86400001}"), "skew_ms: want" },
+        { S("{\"expired_token\":\"\"}"), "expired_token: want a text" },
     };
     for (size_t i = 0; i < N_OF(rows); i++) {
         struct control c;
@@ -147,6 +159,27 @@ static void file_is_followed(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+static void quota(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/control_test.XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/control.json", dir);
+    struct control_file *f = control_file_new(path);
+    write_file(path, "{\"quota\":3}");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(next(f), CONTROL_NORMAL); /* a second's calls at once */
+    assert_int_equal(next(f), CONTROL_OVER_QUOTA);
+    while (next(f) == CONTROL_OVER_QUOTA)
+        continue; /* a third of a second later there is room for one */
+    assert_int_equal(next(f), CONTROL_OVER_QUOTA);
+    write_file(path, "{\"quota\":4}");
+    assert_int_equal(next(f), CONTROL_NORMAL); /* written again: it begins full */
+    assert_int_equal(unlink(path), 0);
+    control_file_free(f);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void without_a_file(void **state)
 {
     (void)state;
@@ -163,9 +196,8 @@ static void without_a_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepted),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(file_is_followed),
+        cmocka_unit_test(accepted),         cmocka_unit_test(refused),
+        cmocka_unit_test(file_is_followed), cmocka_unit_test(quota),
         cmocka_unit_test(without_a_file),
     };
     log_open("control_test", LOG_ERROR);
