@@ -12,8 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define LOOK_MS  1000 /* between two looks whether the file has changed */
-#define ALARM_MS 60000
+#define LOOK_MS 1000 /* between two looks whether the file has changed */
 
 /* ---- configuration */
 
@@ -220,17 +219,14 @@ struct cred_keys *cred_hold(struct cred *c)
 bool cred_renew(struct cred *c, unsigned version)
 {
     (void)pthread_mutex_lock(&c->lock);
-    mono_t now = mono_now();
     if (c->from_file && c->keys->version == version)
         read_again(c);
     bool renewed = c->keys->version != version;
-    if (!renewed && mono_until_ms(now, c->next_alarm) == 0) {
-        c->next_alarm = mono_after_ms(now, ALARM_MS);
+    if (!renewed && log_once_a_minute(&c->next_alarm))
         LOG(ERROR, "credentials.expired",
             F_STR("hint", c->from_file ? "put new keys into AWS_SHARED_CREDENTIALS_FILE"
                                        : "restart with new keys in the environment, or use "
                                          "AWS_SHARED_CREDENTIALS_FILE, which is read again"));
-    }
     (void)pthread_mutex_unlock(&c->lock);
     return renewed;
 }

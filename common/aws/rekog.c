@@ -4,7 +4,7 @@
 
 #define BODY_MAX (16U << 10) /* of a request besides the image */
 
-const struct conf_key rekog_conf_keys[3] = {
+const struct conf_key rekog_conf_keys[4] = {
     { "LW_REKOGNITION_ENDPOINT", CONF_TEXT, offsetof(struct rekog_conf, endpoint), .def = "",
       .check = url_check_endpoint,
       .doc = "Where Rekognition's API is called, e.g. https://127.0.0.1:7443 for "
@@ -16,6 +16,11 @@ const struct conf_key rekog_conf_keys[3] = {
     { "LW_REKOGNITION_TIMEOUT", CONF_MS, offsetof(struct rekog_conf, timeout_ms), .def = "15s",
       .min = 500, .max = 120000,
       .doc = "Limit for one call, from DNS lookup to the last byte of the answer." },
+    { "LW_REKOGNITION_RATE", CONF_INT, offsetof(struct rekog_conf, rate), .def = "1000", .min = 1,
+      .max = 100000,
+      .doc = "Calls per second that one recognizer makes at most. Below it the rate that "
+             "Rekognition takes is found by itself; AWS' default quotas are 50 (us-east-1, "
+             "us-west-2, eu-west-1) or 5 for all processes of an account together." },
 };
 
 /* ---- where to call */

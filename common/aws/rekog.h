@@ -40,8 +40,9 @@ struct rekog_conf {
     char *endpoint;
     int image; /* enum rekog_image */
     int64_t timeout_ms;
+    int64_t rate; /* calls per second at most */
 };
-extern const struct conf_key rekog_conf_keys[3];
+extern const struct conf_key rekog_conf_keys[4];
 
 /* Where and how to call, worked out once. */
 struct rekog {

@@ -276,6 +276,7 @@ enum err s3_request(struct s3 *s, struct s3_req *out, const struct s3_ask *ask, 
     buf_clear(&out->lines);
     struct cred_keys *keys = cred_hold(s->cred);
     enum err e = build(s, out, ask, keys, now);
+    out->key_version = keys->version;
     cred_release(keys);
     if (e != ERR_OK)
         return e;

@@ -82,6 +82,7 @@ struct s3_req {
     struct httpc_req http; /* to httpc_start() or httpc_perform() */
     struct buf url, lines, made_body;
     const char *hdrs[S3_HEADERS_MAX + 1];
+    unsigned key_version; /* of the keys that signed it, for cred_renew() */
 };
 
 /* Signs the request for now and fills in out->http: method, url, hdrs and body; connect_ms and

@@ -59,3 +59,12 @@ void log_write(enum log_level level, const char *src, int line_no, const char *e
     (void)written;
     buf_fini(&line);
 }
+
+bool log_once_a_minute(mono_t *next)
+{
+    mono_t now = mono_now();
+    if (mono_until_ms(now, *next) > 0)
+        return false;
+    *next = mono_after_ms(now, 60000);
+    return true;
+}

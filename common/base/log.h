@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
@@ -33,6 +34,9 @@ bool log_wants(enum log_level level);
 
 void log_write(enum log_level level, const char *src, int line, const char *event,
                const struct log_field *fields, size_t n);
+
+/* For a line that would come again and again: true once a minute.  *next is zero at first. */
+bool log_once_a_minute(mono_t *next);
 
 #define LOG(level, event, ...)                                                                     \
     do {                                                                                           \

@@ -67,17 +67,29 @@ static bool next_item(struct worker *w, struct event_work *item, struct kafka_ti
     return false;
 }
 
-static void admit(struct worker *w)
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Returns milliseconds until more can be taken, as far as that is known. */
+static int64_t admit(struct worker *w)
 {
     struct event_work item;
     struct kafka_ticket ticket;
+    int64_t hold_ms = 0;
     wake_drain(w->work_fd);
-    while (w->busy < w->busy_max && next_item(w, &item, &ticket)) {
+    while (w->busy < w->busy_max) {
+        hold_ms = w->hold_ms == NULL ? 0 : w->hold_ms(w, mono_now());
+        if (hold_ms > 0 || !next_item(w, &item, &ticket))
+            break;
         w->busy++;
         w->take(w, &item, ticket);
     }
-    if (w->busy == w->busy_max)
+    bool full = w->busy == w->busy_max;
+    if (full || hold_ms > 0)
         kafka_serve(w->work);
+    return full ? SLEEP_MS : hold_ms > 0 ? hold_ms : kafka_more(w->work) ? 0 : SLEEP_MS;
 }
 
 enum err worker_turn(struct worker *w, int stop_fd, bool stopping, struct errbuf *eb)
@@ -89,13 +101,12 @@ enum err worker_turn(struct worker *w, int stop_fd, bool stopping, struct errbuf
     enum err e = repo_watch(&w->repo, mono_now(), eb);
     if (e == ERR_CONFIG)
         return e;
-    if (!open) {
+    if (w->move_on != NULL)
+        wait_ms = least(wait_ms, w->move_on(w, mono_now()));
+    if (open)
+        wait_ms = least(wait_ms, admit(w));
+    else
         kafka_serve(w->work);
-    } else {
-        admit(w);
-        if (kafka_more(w->work) && w->busy < w->busy_max)
-            wait_ms = 0;
-    }
     repo_turn(&w->repo, mono_now());
     httpc_poll(w->http, fds, N_OF(fds), repo_wait_ms(&w->repo, mono_now(), wait_ms));
     repo_turn(&w->repo, mono_now());

@@ -24,6 +24,12 @@ struct worker {
     unsigned busy, busy_max; /* items in progress; the caller sets busy_max */
     /* Begins with one item, which ends with worker_done(), now or later. */
     void (*take)(struct worker *w, const struct event_work *item, struct kafka_ticket ticket);
+    /* Milliseconds until the next item may be begun with, 0: now; until then it waits in Kafka.
+     * May be NULL. */
+    int64_t (*hold_ms)(struct worker *w, mono_t now);
+    /* Moves on what waits for its time, once a turn; returns milliseconds until the next is due.
+     * May be NULL. */
+    int64_t (*move_on)(struct worker *w, mono_t now);
 };
 
 extern const struct metric_set worker_metrics;

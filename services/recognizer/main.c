@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "recognizer/object.h"
 #include "recognizer/pipeline.h"
 #include "svc/svc.h"
 
@@ -44,6 +45,7 @@ static void check(const void *arg, struct buf *problems)
 static void app_close(void *arg)
 {
     struct pipeline *p = arg;
+    caller_close(&p->caller);
     worker_close(&p->worker);
     s3_fini(&p->s3);
     cred_close(p->cred);
@@ -56,15 +58,19 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     const struct conf *c = arg;
     struct pipeline *p = xcalloc(1, sizeof *p);
     *out = p;
-    p->region = str_of(c->aws.region);
+    struct str region = str_of(c->aws.region);
     p->bucket = str_of(c->s3.bucket);
-    enum err e = rekog_init(&p->rekog, &c->rekog, p->region, str_of(c->s3.endpoint), eb);
+    enum err e = rekog_init(&p->caller.rekog, &c->rekog, region, str_of(c->s3.endpoint), eb);
     if (e == ERR_OK)
         e = cred_open(&p->cred, &c->aws, eb);
     if (e == ERR_OK)
-        e = s3_init(&p->s3, &c->s3, p->region, p->cred, eb);
-    p->worker.take = pipeline_take;
-    p->worker.busy_max = p->rekog.by_reference ? BUSY_BY_REFERENCE : BUSY_BY_VALUE;
+        e = s3_init(&p->s3, &c->s3, region, p->cred, eb);
+    p->caller.cred = p->cred;
+    p->caller.http = &p->worker.http;
+    p->caller.region = region;
+    caller_init(&p->caller, (double)c->rekog.rate);
+    pipeline_init(p);
+    p->worker.busy_max = p->caller.rekog.by_reference ? BUSY_BY_REFERENCE : BUSY_BY_VALUE;
     const struct worker_conf worker = {
         .source = "recognizer",
         .group = GROUP_RECOGNIZER,
@@ -101,7 +107,7 @@ static const struct svc_def recognizer = {
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &worker_metrics,
-                 &pipeline_metrics },
+                 &item_metrics, &call_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
     .check = check,
     .open = app_open,

@@ -170,7 +170,7 @@ static void s3_signs_with_the_new_keys(void **state)
     struct s3 s3;
     struct aws_conf conf = file_conf(&f);
     char endpoint[] = "http://h", bucket[] = "bkt", public[] = "";
-    const struct s3_conf s3_conf = { endpoint, public, bucket };
+    const struct s3_conf s3_conf = { endpoint, public, bucket, 10000 };
     struct errbuf eb = { "" };
     struct buf url = BUF_INIT(8192);
     wall_t now = { INT64_C(1795229307000) };

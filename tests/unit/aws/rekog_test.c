@@ -47,7 +47,7 @@ static void where_to_call(void **state)
     };
     for (size_t i = 0; i < N_OF(rows); i++) {
         char *endpoint = strdup(rows[i].endpoint);
-        const struct rekog_conf c = { endpoint, rows[i].image, 15000 };
+        const struct rekog_conf c = { endpoint, rows[i].image, 15000, 1000 };
         struct rekog r;
         struct errbuf eb = { "" };
         enum err e = rekog_init(&r, &c, str_of(rows[i].region), str_of(rows[i].s3), &eb);
@@ -136,7 +136,7 @@ static void signed_for_a_server(void **state)
         { S("ASIAEXAMPLE"), S("secret/with+signs="), S("FwoGZXIvYXdzEJr//////////wEaDEXAMPLE") },
     };
     char none[] = "";
-    const struct rekog_conf c = { none, REKOG_IMAGE_BYTES, 2000 };
+    const struct rekog_conf c = { none, REKOG_IMAGE_BYTES, 2000, 1000 };
     struct rekog r;
     assert_int_equal(rekog_init(&r, &c, S("us-east-1"), S(""), NULL), ERR_OK);
     for (size_t i = 0; i < N_OF(rows); i++) {
@@ -168,7 +168,7 @@ static void large_images(void **state)
 {
     (void)state;
     char none[] = "";
-    const struct rekog_conf c = { none, REKOG_IMAGE_BYTES, 15000 };
+    const struct rekog_conf c = { none, REKOG_IMAGE_BYTES, 15000, 1000 };
     char *bytes = calloc(1, REKOG_BYTES_MAX + 1);
     struct rekog r;
     assert_non_null(bytes);
