@@ -1,6 +1,7 @@
 #include "net/kafka.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -179,6 +180,22 @@ enum err kafka_rd_new(rd_kafka_t **out, rd_kafka_type_t type, rd_kafka_conf_t *c
     return errbuf_set(eb, ERR_CONFIG, "kafka: %s", text);
 }
 
+/* ---- messages ------------------------------------------------------------------------------ */
+
+size_t kafka_rd_headers(struct kafka_header out[KAFKA_HEADERS_MAX], const rd_kafka_message_t *m)
+{
+    rd_kafka_headers_t *headers;
+    const char *name;
+    const void *value;
+    size_t n = 0, size;
+    if (rd_kafka_message_headers(m, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0; /* none, or they cannot be read */
+    while (n < KAFKA_HEADERS_MAX &&
+           rd_kafka_header_get_all(headers, n, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        out[n++] = (struct kafka_header){ str_of(name), { value, size } };
+    return n;
+}
+
 /* ---- topics -------------------------------------------------------------------------------- */
 
 struct admin {
@@ -267,12 +284,27 @@ static enum err create_until(struct admin *a, mono_t limit, struct errbuf *eb)
     }
 }
 
+static enum err want_topic(struct admin *a, size_t i, const struct kafka_topic *t,
+                           struct errbuf *eb)
+{
+    char text[256], keep[24];
+    a->wanted[i] = rd_kafka_NewTopic_new(t->name, t->partitions, t->replicas, text, sizeof text);
+    if (a->wanted[i] == NULL)
+        return errbuf_set(eb, ERR_INVAL, "kafka topic %s: %s", t->name, text);
+    if (t->keep_ms == 0)
+        return ERR_OK;
+    (void)snprintf(keep, sizeof keep, "%lld", (long long)t->keep_ms);
+    rd_kafka_NewTopic_set_config(a->wanted[i], "cleanup.policy", "delete");
+    rd_kafka_NewTopic_set_config(a->wanted[i], "retention.ms", keep);
+    rd_kafka_NewTopic_set_config(a->wanted[i], "retention.bytes", "-1");
+    return ERR_OK;
+}
+
 enum err kafka_create_topics(const struct kafka_conf *c, const struct kafka_topic *topics, size_t n,
                              int64_t deadline_ms, struct errbuf *eb)
 {
     struct admin a = { .n = n };
     rd_kafka_conf_t *conf;
-    char text[256];
     mono_t limit = mono_after_ms(mono_now(), deadline_ms);
     if (n == 0)
         return ERR_OK;
@@ -283,12 +315,8 @@ enum err kafka_create_topics(const struct kafka_conf *c, const struct kafka_topi
         return e;
     a.answers = rd_kafka_queue_new(a.rk);
     a.wanted = xcalloc(n, sizeof *a.wanted);
-    for (size_t i = 0; i < n && e == ERR_OK; i++) {
-        a.wanted[i] = rd_kafka_NewTopic_new(topics[i].name, topics[i].partitions,
-                                            topics[i].replicas, text, sizeof text);
-        if (a.wanted[i] == NULL)
-            e = errbuf_set(eb, ERR_INVAL, "kafka topic %s: %s", topics[i].name, text);
-    }
+    for (size_t i = 0; i < n && e == ERR_OK; i++)
+        e = want_topic(&a, i, &topics[i], eb);
     if (e == ERR_OK)
         e = create_until(&a, limit, eb);
     for (size_t i = 0; i < n && a.wanted[i] != NULL; i++)

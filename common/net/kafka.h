@@ -37,7 +37,9 @@ extern const struct metric_set kafka_metrics;
 struct kafka_topic {
     const char *name;
     int partitions;
-    int replicas; /* -1: the broker's default */
+    int replicas;    /* -1: the broker's default */
+    int64_t keep_ms; /* a new topic keeps each message so long, and all of them; 0: as the broker
+                        wishes */
 };
 MUSTUSE enum err kafka_create_topics(const struct kafka_conf *c, const struct kafka_topic *topics,
                                      size_t n, int64_t deadline_ms, struct errbuf *eb);
@@ -48,13 +50,39 @@ MUSTUSE enum err kafka_producer_open(struct kafka_producer **out, const struct k
                                      struct errbuf *eb);
 /* Drops what is not acknowledged yet.  NULL is fine. */
 void kafka_producer_close(struct kafka_producer *p);
-/* Queues one message; key (STR_NONE: none) and value are copied.
+/* wake_fd (base/wake.h) is signalled when kafka_poll() has outcomes to tell; it may be a
+ * consumer's too, and is closed after the producer. */
+void kafka_producer_wake(struct kafka_producer *p, int wake_fd);
+
+#define KAFKA_HEADERS_MAX 24U /* of one message; what comes with more shows the first ones */
+struct kafka_header {
+    struct str name, value;
+};
+/* Told once what became of a message, from kafka_poll(), kafka_flush() or
+ * kafka_producer_close(), on the producer's thread:
+ * ERR_OK: acknowledged.  ERR_TOOBIG: larger than the topic takes.  ERR_REMOTE: refused for
+ * another reason.  ERR_CLOSED: the producer was closed or is beyond repair. */
+struct kafka_delivery {
+    void (*done)(struct kafka_delivery *, enum err);
+    void *owner;
+};
+struct kafka_record {
+    const char *topic;
+    struct str key, value; /* STR_NONE: none */
+    const struct kafka_header *headers;
+    size_t n_headers;
+    struct kafka_delivery *delivery; /* lives until it is told; NULL: kafka_flush() tells */
+};
+/* Queues one message; all of it is copied.  On an error the delivery is not told.
  * ERR_FULL: flush first.  ERR_TOOBIG.  ERR_REMOTE: no such topic.  ERR_CLOSED: as below. */
-MUSTUSE enum err kafka_send(struct kafka_producer *p, const char *topic, struct str key,
-                            struct str value, struct errbuf *eb);
-/* Waits until everything sent since the last flush is acknowledged.
+MUSTUSE enum err kafka_send(struct kafka_producer *p, const struct kafka_record *r,
+                            struct errbuf *eb);
+/* Tells the outcomes that are known; never waits. */
+void kafka_poll(struct kafka_producer *p);
+/* Waits until everything sent since the last flush is acknowledged or told.
  * ERR_TIMEOUT: not yet; the messages stay queued, flush again.
  * ERR_REMOTE:  the broker refused one for good (eb says which topic and why); the rest went.
+ *              Messages with a delivery of their own do not count here.
  * ERR_CLOSED:  the producer is beyond repair (fatal idempotence error): close it, open another
  *              and send again what was not acknowledged. */
 MUSTUSE enum err kafka_flush(struct kafka_producer *p, int64_t timeout_ms, struct errbuf *eb);
@@ -66,7 +94,9 @@ struct kafka_ticket {
     struct offwin_ticket at;
 };
 struct kafka_msg {
-    struct str topic, key, value; /* borrowed until the next kafka_next() */
+    struct str topic, key, value; /* borrowed until the next kafka_next(); .p NULL: none */
+    const struct kafka_header *headers;
+    size_t n_headers;
     int32_t partition;
     int64_t offset;
     int64_t timestamp_ms;
@@ -82,6 +112,10 @@ MUSTUSE enum err kafka_consumer_open(struct kafka_consumer **out, const struct k
                                      int wake_fd, struct errbuf *eb);
 /* Before the first kafka_next() of a consumer without a group: from the first message on. */
 void kafka_watch_from_start(struct kafka_consumer *c);
+/* Of a consumer without a group: its topic was found; every partition was read to the end that it
+ * had at some moment since. */
+bool kafka_watching(const struct kafka_consumer *c);
+bool kafka_at_end(const struct kafka_consumer *c);
 /* Commits the position, leaves the group, frees.  Some seven seconds when no broker answers.  NULL
  * is fine. */
 void kafka_consumer_close(struct kafka_consumer *c);

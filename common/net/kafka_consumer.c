@@ -9,8 +9,6 @@
 #include "net/kafka_rd.h"
 
 #define FULL_PAUSE_MS  1000  /* a window full for so long pauses its partition */
-#define WATCH_RETRY_MS 1000  /* between two looks for the partitions of a watcher's topic */
-#define METADATA_MS    1000  /* limit of such a look */
 #define COMMIT_MS      2000  /* limit for the commit of a partition that goes */
 #define CLOSE_MS       4000  /* limit for leaving the group, commit included */
 #define PARTITIONS_MAX 65536 /* more than any cluster allows; a bound for what the broker says */
@@ -32,6 +30,7 @@ struct kafka_consumer {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     rd_kafka_message_t *handed; /* borrowed by the caller until the next kafka_next() */
+    struct kafka_header headers[KAFKA_HEADERS_MAX]; /* of it */
     char *topic;
     uint32_t window;
     struct part *parts;
@@ -39,9 +38,7 @@ struct kafka_consumer {
     struct part *stuck; /* not paused and parked: nothing is taken from the queue */
     bool drained;       /* the last kafka_next() found nothing */
     bool watcher;       /* no group */
-    bool watching;      /* a watcher whose partitions are assigned */
-    int64_t watch_from;
-    mono_t watch_retry;
+    struct kafka_watch watch;
 };
 
 /* ---- partitions ---------------------------------------------------------------------------- */
@@ -175,45 +172,6 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
         rd_kafka_assign(rk, NULL);
 }
 
-/* ---- watchers ------------------------------------------------------------------------------ */
-
-static void watch_all(struct kafka_consumer *c, int n_partitions)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(n_partitions);
-    for (int i = 0; i < n_partitions; i++)
-        rd_kafka_topic_partition_list_add(list, c->topic, i)->offset = c->watch_from;
-    c->watching = rd_kafka_assign(c->rk, list) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    rd_kafka_topic_partition_list_destroy(list);
-}
-
-/* Asks for the partitions: at once, and then only when a broker is there, so that the wait is
- * short. */
-static void watch_try(struct kafka_consumer *c)
-{
-    const struct rd_kafka_metadata *md = NULL;
-    mono_t now = mono_now();
-    bool first = c->watch_retry.ns == 0;
-    if (!first && (!kafka_up(c) || mono_until_ms(now, c->watch_retry) > 0))
-        return;
-    c->watch_retry = mono_after_ms(now, WATCH_RETRY_MS);
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(c->rk, c->topic, NULL);
-    if (rkt == NULL)
-        return;
-    if (rd_kafka_metadata(c->rk, 0, rkt, &md, METADATA_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        kafka_link_set(&c->link, true, "");
-        if (md->topic_cnt == 1 && md->topics[0].partition_cnt > 0)
-            watch_all(c, md->topics[0].partition_cnt);
-        rd_kafka_metadata_destroy(md);
-    }
-    rd_kafka_topic_destroy(rkt);
-}
-
-void kafka_watch_from_start(struct kafka_consumer *c)
-{
-    assert(c->watcher && !c->watching);
-    c->watch_from = RD_KAFKA_OFFSET_BEGINNING;
-}
-
 /* ---- opening and closing ------------------------------------------------------------------- */
 
 static enum err subscribe(struct kafka_consumer *c, struct errbuf *eb)
@@ -242,6 +200,7 @@ static enum err connect_client(struct kafka_consumer *c, const struct kafka_conf
         { "heartbeat.interval.ms", "2000", false },
         { "max.poll.interval.ms", "300000", false },
         { "statistics.interval.ms", "1000", false }, /* is a broker connected? */
+        { "enable.partition.eof", group != NULL ? "false" : "true", false },
         /* Fetching ahead stops by size, not by number: meeting the number costs 2.0 a second. */
         { "queued.max.messages.kbytes", "8192", false },
         { "queued.min.messages", "50000", false },
@@ -265,7 +224,7 @@ enum err kafka_consumer_open(struct kafka_consumer **out, const struct kafka_con
     c->topic = xstrdup(topic);
     c->window = window;
     c->watcher = group == NULL;
-    c->watch_from = RD_KAFKA_OFFSET_END;
+    c->watch.from = RD_KAFKA_OFFSET_END;
     enum err e = connect_client(c, conf, group, eb);
     if (e == ERR_OK) {
         rd_kafka_poll_set_consumer(c->rk);
@@ -322,6 +281,7 @@ void kafka_consumer_close(struct kafka_consumer *c)
         free(c->parts[i].since);
     }
     free(c->parts);
+    free(c->watch.ended);
     free(c->topic);
     free(c);
 }
@@ -373,7 +333,9 @@ static rd_kafka_message_t *take_queued(struct kafka_consumer *c, bool room)
     rd_kafka_message_t *m;
     while ((m = rd_kafka_consumer_poll(c->rk, 0)) != NULL) {
         if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            if (kafka_link_may_log(&c->link))
+            if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+                kafka_watch_ended(&c->watch, m->partition);
+            else if (kafka_link_may_log(&c->link))
                 LOG(WARN, "kafka.consumer_warned", F_STR("topic", c->topic),
                     F_STR("error", rd_kafka_err2name(m->err)),
                     F_STR("text", rd_kafka_message_errstr(m)));
@@ -401,6 +363,8 @@ static void hand_out(struct kafka_consumer *c, rd_kafka_message_t *m, struct kaf
         .topic = str_of(rd_kafka_topic_name(m->rkt)),
         .key = { m->key, m->key_len },
         .value = { m->payload, m->len },
+        .headers = c->headers,
+        .n_headers = kafka_rd_headers(c->headers, m),
         .partition = m->partition,
         .offset = m->offset,
         .timestamp_ms = rd_kafka_message_timestamp(m, &type),
@@ -422,8 +386,8 @@ bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out)
     if (c->handed != NULL)
         rd_kafka_message_destroy(c->handed);
     c->handed = NULL;
-    if (c->watcher && !c->watching)
-        watch_try(c);
+    if (c->watcher && c->watch.ended == NULL)
+        kafka_watch_try(&c->watch, c->rk, c->topic, &c->link);
     rd_kafka_message_t *m = take_parked(c);
     if (m == NULL && !is_stuck(c))
         m = take_queued(c, true);
@@ -469,6 +433,22 @@ void kafka_done(struct kafka_consumer *c, struct kafka_ticket t)
         return;
     metric_add(&kafka_rows[KAFKA_IN_FLIGHT], (int64_t)offwin_in_flight(&p->win) - (int64_t)before);
     position_store(c, t.slot, position);
+}
+
+void kafka_watch_from_start(struct kafka_consumer *c)
+{
+    assert(c->watcher && c->watch.ended == NULL);
+    c->watch.from = RD_KAFKA_OFFSET_BEGINNING;
+}
+
+bool kafka_watching(const struct kafka_consumer *c)
+{
+    return c->watch.ended != NULL;
+}
+
+bool kafka_at_end(const struct kafka_consumer *c)
+{
+    return c->watch.ended != NULL && c->watch.n_ended == c->watch.n;
 }
 
 bool kafka_up(const struct kafka_consumer *c)

@@ -36,6 +36,21 @@ struct kafka_link {
 void kafka_link_set(struct kafka_link *l, bool up, const char *why);
 bool kafka_link_may_log(struct kafka_link *l); /* false: too many lines lately */
 
+/* The partitions of a consumer without a group, all assigned at once (kafka_watch.c). */
+struct kafka_watch {
+    int64_t from; /* offset, or one of the library's names for one */
+    mono_t retry;
+    bool *ended; /* by partition; NULL: not assigned yet */
+    size_t n, n_ended;
+};
+/* Asks for the partitions, now and then, and takes them. */
+void kafka_watch_try(struct kafka_watch *w, rd_kafka_t *rk, const char *topic,
+                     struct kafka_link *l);
+void kafka_watch_ended(struct kafka_watch *w, int32_t partition);
+
+/* The message's first headers, borrowed from it; how many. */
+size_t kafka_rd_headers(struct kafka_header out[KAFKA_HEADERS_MAX], const rd_kafka_message_t *m);
+
 struct kafka_setting {
     const char *name, *value;
     bool optional; /* this build or version of the library may lack it */

@@ -139,7 +139,10 @@ static enum err produce(struct relay *r, const struct redis_val *row)
         LOG(ERROR, "outbox.row_unreadable", F_VIEW("row", redis_text(redis_at(row, 0))));
         return ERR_OK; /* nobody could ever send it */
     }
-    enum err e = kafka_send(r->producer, topic, field(row, S("k")), field(row, S("v")), &eb);
+    const struct kafka_record record = { .topic = topic,
+                                         .key = field(row, S("k")),
+                                         .value = field(row, S("v")) };
+    enum err e = kafka_send(r->producer, &record, &eb);
     if (e != ERR_OK && e != ERR_FULL)
         LOG(ERROR, "outbox.row_refused", F_STR("topic", topic), F_STR("detail", eb.text));
     return e;

@@ -72,12 +72,18 @@ static struct kafka_producer *open_producer(const struct cluster *k)
     return p;
 }
 
+static enum err send_one(struct kafka_producer *p, const char *topic, struct str key,
+                         struct str value, struct errbuf *eb)
+{
+    return kafka_send(p, &(struct kafka_record){ .topic = topic, .key = key, .value = value }, eb);
+}
+
 static void send_numbers(struct kafka_producer *p, const char *topic, int from, int n)
 {
     char text[16];
     for (int i = from; i < from + n; i++) {
         snprintf(text, sizeof text, "%d", i);
-        assert_int_equal(kafka_send(p, topic, str_of(text), str_of(text), NULL), ERR_OK);
+        assert_int_equal(send_one(p, topic, str_of(text), str_of(text), NULL), ERR_OK);
     }
 }
 
@@ -289,8 +295,8 @@ static void test_empty_key_and_value(void **state)
     (void)state;
     rd_kafka_mock_topic_create(all.k.mock, "empty", 1, 1);
     struct kafka_producer *p = open_producer(&all.k);
-    assert_int_equal(kafka_send(p, "empty", STR_NONE, S("no key"), NULL), ERR_OK);
-    assert_int_equal(kafka_send(p, "empty", S(""), S(""), NULL), ERR_OK);
+    assert_int_equal(send_one(p, "empty", STR_NONE, S("no key"), NULL), ERR_OK);
+    assert_int_equal(send_one(p, "empty", S(""), S(""), NULL), ERR_OK);
     flush(p);
     kafka_producer_close(p);
     struct reader r = open_reader(&all.k, NULL, "empty", 2);
@@ -384,7 +390,7 @@ static void test_fatal(void **state)
     send_numbers(p, "fatal", 1, 1);
     assert_int_equal(kafka_flush(p, PATIENCE_MS, &eb), ERR_CLOSED);
     assert_true(eb.text[0] != '\0');
-    assert_int_equal(kafka_send(p, "fatal", S("k"), S("v"), &eb), ERR_CLOSED);
+    assert_int_equal(send_one(p, "fatal", S("k"), S("v"), &eb), ERR_CLOSED);
     assert_int_equal(kafka_flush(p, 0, &eb), ERR_CLOSED);
     kafka_producer_close(p);
 
@@ -392,6 +398,157 @@ static void test_fatal(void **state)
     send_numbers(p, "fatal", 1, 1);
     flush(p);
     kafka_producer_close(p);
+}
+
+/* ---- headers and deliveries ---------------------------------------------------------------- */
+
+struct told {
+    struct kafka_delivery delivery; /* first */
+    int times;
+    enum err e;
+};
+
+static void told_done(struct kafka_delivery *d, enum err e)
+{
+    struct told *t = (struct told *)d;
+    t->times++;
+    t->e = e;
+}
+
+static enum err send_told(struct kafka_producer *p, const char *topic, struct told *t)
+{
+    *t = (struct told){ .delivery = { .done = told_done } };
+    const struct kafka_record r = { .topic = topic, .value = S("v"), .delivery = &t->delivery };
+    return kafka_send(p, &r, NULL);
+}
+
+static void test_headers(void **state)
+{
+    (void)state;
+    rd_kafka_mock_topic_create(all.k.mock, "headers", 1, 1);
+    struct kafka_header many[KAFKA_HEADERS_MAX + 5];
+    for (size_t i = 0; i < N_OF(many); i++)
+        many[i] = (struct kafka_header){ S("name"), S("x") };
+    many[0] = (struct kafka_header){ S("reason"), { "a\0b", 3 } };
+    many[1] = (struct kafka_header){ S("empty"), S("") };
+    struct kafka_producer *p = open_producer(&all.k);
+    struct kafka_record r = { .topic = "headers", .key = S("k"), .headers = many, .n_headers = 2 };
+    assert_int_equal(kafka_send(p, &r, NULL), ERR_OK);
+    r.n_headers = N_OF(many);
+    r.value = S("v");
+    assert_int_equal(kafka_send(p, &r, NULL), ERR_OK);
+    r.n_headers = 0;
+    assert_int_equal(kafka_send(p, &r, NULL), ERR_OK);
+    flush(p);
+    kafka_producer_close(p);
+
+    struct reader w = open_reader(&all.k, NULL, "headers", 2);
+    kafka_watch_from_start(w.c);
+    struct kafka_msg m;
+    assert_true(next(&w, &m));
+    assert_null(m.value.p); /* a tombstone stays one */
+    assert_int_equal(m.n_headers, 2);
+    assert_true(str_eq(m.headers[0].name, S("reason")));
+    assert_true(str_eq(m.headers[0].value, (struct str){ "a\0b", 3 }));
+    assert_true(str_eq(m.headers[1].name, S("empty")));
+    assert_int_equal(m.headers[1].value.n, 0);
+    assert_true(next(&w, &m));
+    assert_int_equal(m.n_headers, KAFKA_HEADERS_MAX);
+    assert_true(next(&w, &m));
+    assert_int_equal(m.n_headers, 0);
+    close_reader(&w);
+}
+
+/* Acknowledged while the loop sleeps on the fd; then refused, which flush does not tell again. */
+static void test_deliveries(void **state)
+{
+    (void)state;
+    rd_kafka_mock_topic_create(all.k.mock, "told", 1, 1);
+    struct told a, b, c;
+    struct errbuf eb = { "" };
+    struct kafka_producer *p = open_producer(&all.k);
+    struct pollfd fd = { .fd = wake_open(), .events = POLLIN };
+    kafka_producer_wake(p, fd.fd);
+    assert_int_equal(send_told(p, "told", &a), ERR_OK);
+    mono_t limit = mono_after_ms(mono_now(), PATIENCE_MS);
+    while (a.times == 0 && mono_until_ms(mono_now(), limit) > 0) {
+        assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+        wake_drain(fd.fd);
+        kafka_poll(p);
+    }
+    assert_int_equal(a.times, 1);
+    assert_int_equal(a.e, ERR_OK);
+
+    rd_kafka_mock_push_request_errors(all.k.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    assert_int_equal(send_told(p, "told", &b), ERR_OK);
+    flush(p);
+    assert_int_equal(b.e, ERR_TOOBIG);
+    rd_kafka_mock_push_request_errors(all.k.mock, PRODUCE, 1, RD_KAFKA_RESP_ERR_INVALID_MSG);
+    assert_int_equal(send_told(p, "told", &b), ERR_OK);
+    flush(p);
+    assert_int_equal(b.e, ERR_REMOTE);
+    assert_int_equal(b.times, 1);
+
+    rd_kafka_mock_push_request_errors(all.k.mock, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_int_equal(send_told(p, "told", &b), ERR_OK);
+    assert_int_equal(kafka_flush(p, PATIENCE_MS, &eb), ERR_CLOSED);
+    assert_int_equal(send_told(p, "told", &c), ERR_CLOSED);
+    kafka_producer_close(p);
+    assert_int_equal(b.times, 1); /* also when nothing can be sent any more */
+    assert_int_equal(b.e, ERR_CLOSED);
+    assert_int_equal(c.times, 0); /* it was never taken */
+    close(fd.fd);
+}
+
+/* Closing tells of everything that is still out, queued or on its way. */
+static void test_close_tells(void **state)
+{
+    (void)state;
+    struct cluster k;
+    static struct told out[300];
+    cluster_open(&k);
+    rd_kafka_mock_topic_create(k.mock, "out", 1, 1);
+    struct kafka_producer *p = open_producer(&k);
+    send_numbers(p, "out", 0, 1);
+    flush(p);
+    rd_kafka_mock_broker_set_rtt(k.mock, 1, 60000); /* the answers do not come */
+    for (size_t i = 0; i < N_OF(out); i++) {
+        assert_int_equal(send_told(p, i % 2 == 0 ? "out" : "nowhere", &out[i]), ERR_OK);
+        if (i == 100) {
+            struct errbuf eb;
+            assert_int_equal(kafka_flush(p, 100, &eb), ERR_TIMEOUT);
+        }
+    }
+    kafka_producer_close(p);
+    for (size_t i = 0; i < N_OF(out); i++) {
+        assert_int_equal(out[i].times, 1);
+        assert_int_equal(out[i].e, ERR_CLOSED);
+    }
+    cluster_close(&k);
+}
+
+/* A watcher knows when it has read all that there was, of every partition, also empty ones. */
+static void test_the_end(void **state)
+{
+    (void)state;
+    rd_kafka_mock_topic_create(all.k.mock, "ends", 3, 1);
+    put(&all.k, "ends", 0, 20);
+    put(&all.k, "ends", 2, 1);
+    struct reader r = open_reader(&all.k, NULL, "ends", 2);
+    kafka_watch_from_start(r.c);
+    struct kafka_msg m;
+    int n = 0;
+    mono_t limit = mono_after_ms(mono_now(), PATIENCE_MS);
+    while (!kafka_at_end(r.c) && mono_until_ms(mono_now(), limit) > 0) {
+        while (kafka_next(r.c, &m))
+            n++;
+        if (!kafka_at_end(r.c))
+            wait_readers(&r, 1);
+    }
+    assert_true(kafka_watching(r.c) && kafka_at_end(r.c));
+    assert_int_equal(n, 21);
+    close_reader(&r);
 }
 
 static void test_producer_limits(void **state)
@@ -403,12 +560,12 @@ static void test_producer_limits(void **state)
     struct errbuf eb = { "" };
     assert_int_equal(kafka_producer_open(&p, &nobody, &eb), ERR_OK);
     char *big = xcalloc(1, 2 << 20);
-    assert_int_equal(kafka_send(p, "t", STR_NONE, (struct str){ big, 2 << 20 }, &eb), ERR_TOOBIG);
+    assert_int_equal(send_one(p, "t", STR_NONE, (struct str){ big, 2 << 20 }, &eb), ERR_TOOBIG);
     free(big);
     enum err e = ERR_OK;
     int n = 0;
     while (e == ERR_OK && n < 1000000) {
-        e = kafka_send(p, "t", STR_NONE, S("v"), &eb);
+        e = send_one(p, "t", STR_NONE, S("v"), &eb);
         n++;
     }
     assert_int_equal(e, ERR_FULL);
@@ -703,8 +860,8 @@ static void test_create_topics_without_broker(void **state)
     (void)state;
     char nowhere[] = "127.0.0.1:1";
     struct kafka_conf nobody = { .brokers = nowhere };
-    const struct kafka_topic topics[] = { { "a", 1, 1 }, { "b", 2, -1 } };
-    const struct kafka_topic bad[] = { { "a", 1000000, 1 } };
+    const struct kafka_topic topics[] = { { "a", 1, 1, 0 }, { "b", 2, -1, 1000 } };
+    const struct kafka_topic bad[] = { { "a", 1000000, 1, 0 } };
     struct errbuf eb = { "" };
     mono_t begun = mono_now();
     assert_int_equal(kafka_create_topics(&nobody, topics, 2, 300, &eb), ERR_TIMEOUT);
@@ -775,6 +932,10 @@ int main(void)
         cmocka_unit_test(test_refused_for_good),
         cmocka_unit_test(test_fatal),
         cmocka_unit_test(test_producer_limits),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_deliveries),
+        cmocka_unit_test(test_close_tells),
+        cmocka_unit_test(test_the_end),
         cmocka_unit_test(test_watcher),
         cmocka_unit_test(test_create_topics_without_broker),
     };
