@@ -4,15 +4,17 @@
 
 #include "base/log.h"
 #include "base/wake.h"
+#include "blob/letter.h"
 
 #define WINDOW   1024U /* messages in flight for each partition */
 #define SLEEP_MS 1000
 #define DRAIN_MS 50
 
-enum { M_POISON };
+enum { M_OBSOLETE };
 static struct metric metrics[] = {
-    [M_POISON] = { "labelwire_worker_poison_total", NULL, "Messages that are no work item.",
-                   METRIC_COUNTER, 0 },
+    [M_OBSOLETE] = { "labelwire_worker_obsolete_total", NULL,
+                     "Work items of blobs that are erased; nothing is to be done.", METRIC_COUNTER,
+                     0 },
 };
 const struct metric_set worker_metrics = { metrics, N_OF(metrics) };
 
@@ -24,6 +26,7 @@ enum err worker_open(struct worker *w, const struct worker_conf *c, struct errbu
         e = repo_open(&w->repo, c->repo, c->policy, c->source, eb);
     if (e == ERR_OK)
         e = kafka_consumer_open(&w->work, c->kafka, c->group, c->topic, WINDOW, w->work_fd, eb);
+    dead_init(&w->dead, c->kafka, c->source, c->topic, w->work_fd);
     return e;
 }
 
@@ -31,6 +34,7 @@ void worker_close(struct worker *w)
 {
     httpc_close(w->http);
     repo_close(&w->repo);
+    dead_close(&w->dead);
     kafka_consumer_close(w->work);
     if (w->work_fd > 0)
         close(w->work_fd);
@@ -39,17 +43,29 @@ void worker_close(struct worker *w)
 void worker_done(struct worker *w, struct kafka_ticket ticket, enum err e)
 {
     w->busy--;
+    if (e == ERR_MISSING)
+        metric_add(&metrics[M_OBSOLETE], 1);
     if (e == ERR_OK || e == ERR_CONFLICT || e == ERR_MISSING)
         kafka_done(w->work, ticket);
     else if (e != ERR_CLOSED)
         LOG(ERROR, "work.left_unfinished", F_STR("error", err_name(e)));
 }
 
+static bool has_room(const struct worker *w)
+{
+    return w->busy < w->busy_max && !dead_full(&w->dead);
+}
+
+static void letter_done(void *owner, struct kafka_ticket source, enum err e)
+{
+    worker_done(owner, source, e);
+}
+
 /* The next message that is a work item. */
 static bool next_item(struct worker *w, struct event_work *item, struct kafka_ticket *ticket)
 {
     struct kafka_msg msg;
-    while (kafka_next(w->work, &msg)) {
+    while (has_room(w) && kafka_next(w->work, &msg)) {
         struct errbuf eb = { "" };
         enum err e = event_read_work(item, msg.value, &eb);
         *ticket = msg.ticket;
@@ -59,10 +75,10 @@ static bool next_item(struct worker *w, struct event_work *item, struct kafka_ti
             LOG(ERROR, "work.too_new", F_STR("reason", eb.text), F_INT("offset", msg.offset));
             continue;
         }
-        metric_add(&metrics[M_POISON], 1);
         LOG(WARN, "work.unreadable", F_STR("reason", eb.text), F_INT("partition", msg.partition),
             F_INT("offset", msg.offset));
-        kafka_done(w->work, msg.ticket);
+        w->busy++;
+        dead_put(&w->dead, &msg, LETTER_NO_WORK, eb.text, letter_done, w);
     }
     return false;
 }
@@ -79,14 +95,14 @@ static int64_t admit(struct worker *w)
     struct kafka_ticket ticket;
     int64_t hold_ms = 0;
     wake_drain(w->work_fd);
-    while (w->busy < w->busy_max) {
+    while (has_room(w)) {
         hold_ms = w->hold_ms == NULL ? 0 : w->hold_ms(w, mono_now());
         if (hold_ms > 0 || !next_item(w, &item, &ticket))
             break;
         w->busy++;
         w->take(w, &item, ticket);
     }
-    bool full = w->busy == w->busy_max;
+    bool full = !has_room(w);
     if (full || hold_ms > 0)
         kafka_serve(w->work);
     return full ? SLEEP_MS : hold_ms > 0 ? hold_ms : kafka_more(w->work) ? 0 : SLEEP_MS;
@@ -107,6 +123,7 @@ enum err worker_turn(struct worker *w, int stop_fd, bool stopping, struct errbuf
         wait_ms = least(wait_ms, admit(w));
     else
         kafka_serve(w->work);
+    dead_turn(&w->dead, mono_now());
     repo_turn(&w->repo, mono_now());
     httpc_poll(w->http, fds, N_OF(fds), repo_wait_ms(&w->repo, mono_now(), wait_ms));
     repo_turn(&w->repo, mono_now());

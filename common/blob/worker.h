@@ -3,14 +3,15 @@
  *
  *   worker_turn():  items from Kafka ─▶ take() ─▶ … repo, http … ─▶ worker_done()
  *
- * What is no work item is logged, counted and done with; an item of a version that this program
- * does not know is left unfinished, with an alarm in the log, for a newer program.
+ * What is no work item becomes a dead letter; an item of a version that this program does not
+ * know is left unfinished, with an alarm in the log, for a newer program.
  * Thread   one, the loop's.
  */
 #ifndef BLOB_WORKER_H
 #define BLOB_WORKER_H
 
 #include "base/metric.h"
+#include "blob/dead.h"
 #include "blob/event.h"
 #include "blob/repo.h"
 #include "net/httpc.h"
@@ -20,8 +21,9 @@ struct worker {
     struct repo repo;
     struct httpc *http;
     struct kafka_consumer *work;
-    int work_fd;             /* readable when work arrives */
-    unsigned busy, busy_max; /* items in progress; the caller sets busy_max */
+    int work_fd; /* readable when work arrives */
+    struct dead dead;
+    unsigned busy, busy_max; /* items and letters in progress; the caller sets busy_max */
     /* Begins with one item, which ends with worker_done(), now or later. */
     void (*take)(struct worker *w, const struct event_work *item, struct kafka_ticket ticket);
     /* Milliseconds until the next item may be begun with, 0: now; until then it waits in Kafka.

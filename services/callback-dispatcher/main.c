@@ -102,7 +102,7 @@ static const struct svc_def callback_dispatcher = {
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &worker_metrics,
-                 &dispatch_metrics },
+                 &dead_metrics, &dispatch_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
     .check = check,
     .open = app_open,

@@ -12,6 +12,8 @@
 #define BUCKET_MS      30000
 #define PAUSE_MS       250
 #define PARTITIONS_MAX 10000
+#define DEAD_KEEP_MS                                                                               \
+    (30 * INT64_C(86400000)) /* for an operator on holiday; the rest: a broker's week */
 
 struct conf {
     struct screen_conf screen;
@@ -31,15 +33,22 @@ static enum err say_failed(struct screen *s, enum err e, const char *what, const
 
 static enum err make_topics(const struct conf *c, struct screen *s)
 {
-    static const char *const names[] = { TOPIC_UPLOADS, TOPIC_RECOGNIZE, TOPIC_DELIVER,
-                                         TOPIC_EVENTS, TOPIC_DEAD };
-    struct kafka_topic topics[N_OF(names)];
+    static const struct {
+        const char *name;
+        int64_t keep_ms;
+    } rows[] = { { TOPIC_UPLOADS, 0 },
+                 { TOPIC_RECOGNIZE, 0 },
+                 { TOPIC_DELIVER, 0 },
+                 { TOPIC_EVENTS, 0 },
+                 { TOPIC_DEAD, DEAD_KEEP_MS } };
+    struct kafka_topic topics[N_OF(rows)];
     struct errbuf eb = { "" };
     struct buf out = BUF_INIT(SCREEN_TEXT_MAX);
-    for (size_t i = 0; i < N_OF(names); i++)
-        topics[i] = (struct kafka_topic){ names[i], (int)c->partitions, (int)c->replicas };
+    for (size_t i = 0; i < N_OF(rows); i++)
+        topics[i] = (struct kafka_topic){ rows[i].name, (int)c->partitions, (int)c->replicas,
+                                          rows[i].keep_ms };
     screen_status(s, S("creating topics..."));
-    enum err e = kafka_create_topics(&c->kafka, topics, N_OF(names), TOPICS_MS, &eb);
+    enum err e = kafka_create_topics(&c->kafka, topics, N_OF(rows), TOPICS_MS, &eb);
     if (e == ERR_TIMEOUT)
         return say_failed(s, e, c->kafka.brokers,
                           "no Kafka broker answers; is it up? try `make up`");
@@ -47,8 +56,8 @@ static enum err make_topics(const struct conf *c, struct screen *s)
         return say_failed(s, e, c->kafka.brokers, eb.text);
     buf_printf(&out, "topics at %s, new ones with %d partitions:\n", c->kafka.brokers,
                (int)c->partitions);
-    for (size_t i = 0; i < N_OF(names); i++)
-        buf_printf(&out, "  %s\n", names[i]);
+    for (size_t i = 0; i < N_OF(rows); i++)
+        buf_printf(&out, "  %s\n", rows[i].name);
     e = screen_print(s, &out) ? ERR_OK : ERR_CLOSED;
     buf_fini(&out);
     return e;

@@ -107,7 +107,7 @@ static const struct svc_def recognizer = {
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &worker_metrics,
-                 &item_metrics, &call_metrics },
+                 &dead_metrics, &item_metrics, &call_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
     .check = check,
     .open = app_open,

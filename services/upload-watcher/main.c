@@ -49,6 +49,7 @@ static void app_close(void *arg)
     relay_stop(a->relay);
     httpc_close(w->http);
     repo_close(&w->repo);
+    dead_close(&w->dead);
     kafka_consumer_close(w->uploads);
     timers_free(w->timers);
     phases_free(w->phases);
@@ -84,13 +85,14 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
                                 w->uploads_fd, eb);
     if (e == ERR_OK)
         e = relay_start(&a->relay, &c->repo, &c->kafka, eb);
+    dead_init(&w->dead, &c->kafka, "upload-watcher", TOPIC_UPLOADS, w->uploads_fd);
     return e;
 }
 
 static int64_t wait_ms(struct watcher *w, mono_t now, bool open)
 {
     int64_t ms = open ? timers_wait_ms(w->timers, now) : DRAIN_MS;
-    if (open && kafka_more(w->uploads) && w->uploads_busy < WATCHER_BUSY_MAX)
+    if (open && kafka_more(w->uploads) && uploads_have_room(w))
         ms = 0;
     return repo_wait_ms(&w->repo, now, ms < SLEEP_MS ? ms : SLEEP_MS);
 }
@@ -109,6 +111,7 @@ static void turn(struct watcher *w, int stop_fd, bool open)
     } else {
         kafka_serve(w->uploads);
     }
+    dead_turn(&w->dead, now);
     repo_turn(&w->repo, now);
     httpc_poll(w->http, fds, N_OF(fds), wait_ms(w, mono_now(), open));
     repo_turn(&w->repo, mono_now());
@@ -119,7 +122,7 @@ static enum err app_run(struct svc *s, void *arg)
     struct app *a = arg;
     struct watcher *w = &a->watcher;
     struct errbuf eb = { "" };
-    while (!svc_stopping(s) || w->uploads_busy + w->timers_busy > 0) {
+    while (!svc_stopping(s) || w->uploads_busy + w->timers_busy + w->dead.n > 0) {
         bool stopping = svc_stopping(s);
         enum err e = repo_watch(&w->repo, mono_now(), &eb);
         if (e == ERR_CONFIG)
@@ -139,7 +142,7 @@ static const struct svc_def upload_watcher = {
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &relay_metrics,
-                 &timers_metrics, &uploads_metrics, &phases_metrics },
+                 &timers_metrics, &uploads_metrics, &phases_metrics, &dead_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
     .check = check,
     .open = app_open,

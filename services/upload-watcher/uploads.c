@@ -1,33 +1,32 @@
 /* uploads.c - S3 events from Kafka: each names an object that may be one of ours.
  *
  * A message is complete when every record in it has led to a stored transition or to the
- * knowledge that there is nothing to do.  What cannot be read is logged and counted, and the
- * next message goes on: the upload's timer looks at the bucket anyway.
+ * knowledge that there is nothing to do.  One that cannot be read, or not all of it, becomes a
+ * dead letter, and its good records go on: the upload's timer looks at the bucket anyway.
  */
 #include <stdlib.h>
 
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "blob/letter.h"
 #include "blob/s3event.h"
 #include "upload-watcher/watcher.h"
 
-enum { M_RECORDS, M_FOREIGN, M_POISON };
+enum { M_RECORDS, M_FOREIGN };
 static struct metric metrics[] = {
     [M_RECORDS] = { "labelwire_uploads_records_total", NULL, "Created objects told by S3 events.",
                     METRIC_COUNTER, 0 },
     [M_FOREIGN] = { "labelwire_uploads_foreign_total", NULL,
                     "Of these, objects of other buckets or keys, or of blobs that are gone.",
                     METRIC_COUNTER, 0 },
-    [M_POISON] = { "labelwire_uploads_poison_total", NULL,
-                   "Messages or records that are no S3 event.", METRIC_COUNTER, 0 },
 };
 const struct metric_set uploads_metrics = { metrics, N_OF(metrics) };
 
 struct message {
     struct watcher *w;
     struct kafka_ticket ticket;
-    unsigned open; /* records in progress, and one while they are being read */
+    unsigned open; /* records in progress, a letter, and one while they are being read */
     bool lost;     /* one was given up: the message must come again */
 };
 
@@ -123,11 +122,19 @@ static void take_record(struct message *m, const struct s3event *ev)
     }
 }
 
-static void poison(const struct kafka_msg *msg, const struct errbuf *eb)
+static void letter_done(void *owner, struct kafka_ticket source, enum err e)
 {
-    metric_add(&metrics[M_POISON], 1);
+    (void)source; /* its records may be still in progress */
+    message_release(owner, e);
+}
+
+static void bury(struct message *m, const struct kafka_msg *msg, const char *reason,
+                 const struct errbuf *eb)
+{
     LOG(WARN, "upload.unreadable", F_STR("reason", eb->text), F_INT("partition", msg->partition),
         F_INT("offset", msg->offset));
+    m->open++;
+    dead_put(&m->w->dead, msg, reason, eb->text, letter_done, m);
 }
 
 static void take_message(struct watcher *w, const struct kafka_msg *msg)
@@ -135,26 +142,34 @@ static void take_message(struct watcher *w, const struct kafka_msg *msg)
     struct s3event_iter it;
     struct s3event ev;
     struct errbuf eb = { "" };
+    bool buried = false;
     struct message *m = xcalloc(1, sizeof *m);
     *m = (struct message){ .w = w, .ticket = msg->ticket, .open = 1 };
     enum err e = s3event_parse(&it, msg->value, &eb);
     if (e != ERR_OK)
-        poison(msg, &eb);
+        bury(m, msg, LETTER_NO_EVENT, &eb);
     while (e == ERR_OK || (e != ERR_MISSING && it.taken > 0)) {
         e = s3event_next(&it, &ev, &eb);
-        if (e == ERR_OK)
+        if (e == ERR_OK) {
             take_record(m, &ev);
-        else if (e != ERR_MISSING)
-            poison(msg, &eb);
+        } else if (e != ERR_MISSING && !buried) {
+            bury(m, msg, LETTER_BAD_RECORD, &eb);
+            buried = true; /* the whole message, once */
+        }
     }
     message_release(m, ERR_OK);
+}
+
+bool uploads_have_room(const struct watcher *w)
+{
+    return w->uploads_busy < WATCHER_BUSY_MAX && !dead_full(&w->dead);
 }
 
 void uploads_admit(struct watcher *w)
 {
     struct kafka_msg msg;
-    while (w->uploads_busy < WATCHER_BUSY_MAX && kafka_next(w->uploads, &msg))
+    while (uploads_have_room(w) && kafka_next(w->uploads, &msg))
         take_message(w, &msg);
-    if (w->uploads_busy >= WATCHER_BUSY_MAX)
+    if (!uploads_have_room(w))
         kafka_serve(w->uploads);
 }

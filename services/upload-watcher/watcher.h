@@ -13,6 +13,7 @@
 
 #include "aws/s3.h"
 #include "base/metric.h"
+#include "blob/dead.h"
 #include "blob/repo.h"
 #include "net/httpc.h"
 #include "net/kafka.h"
@@ -29,6 +30,7 @@ struct watcher {
     struct kafka_consumer *uploads;
     int uploads_fd; /* readable when events arrive */
     unsigned uploads_busy, timers_busy, looking;
+    struct dead dead; /* letters of S3 events */
     struct timers *timers;
     struct phases *phases;
 };
@@ -37,6 +39,7 @@ extern const struct metric_set phases_metrics, relay_metrics, timers_metrics, up
 
 /* Takes as many S3 events as may be in progress. */
 void uploads_admit(struct watcher *w);
+bool uploads_have_room(const struct watcher *w);
 
 struct timers *timers_new(struct watcher *w);
 void timers_free(struct timers *t);
