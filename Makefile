@@ -95,7 +95,7 @@ TOOLS      := $(patsubst tests/tools/%.c,$(B)/tools/%,$(wildcard tests/tools/*.c
 service_objs = $(filter-out %/main.o,$(call objs,services/$(1)/*.c))
 
 .SECONDEXPANSION:
-$(B)/unit/%_test: $(B)/obj/tests/unit/%_test.o $$(call service_objs,$$(patsubst %/,%,$$(dir $$*))) $(LIB)
+$(B)/unit/%_test: $(B)/obj/tests/unit/%_test.o $$(call service_objs,$$(subst /,,$$(dir $$*))) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -ljpeg -lpng -lcmocka -o $@
 $(B)/integration/%_test: $(B)/obj/tests/integration/%_test.o $(B)/obj/tests/integration/redis_server.o $(LIB)
