@@ -17,7 +17,7 @@ extern char **environ;
 
 static const struct verb *const verbs[] = { &verb_label,     &verb_get,       &verb_tail,
                                             &verb_recognize, &verb_redeliver, &verb_erase,
-                                            &verb_setup };
+                                            &verb_dead,      &verb_setup };
 
 static int print_help(void)
 {

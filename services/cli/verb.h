@@ -42,7 +42,7 @@ struct verb {
     int (*run)(const void *conf, char *const *operands, size_t n);
 };
 
-extern const struct verb verb_label, verb_get, verb_tail, verb_setup;
+extern const struct verb verb_label, verb_get, verb_tail, verb_dead, verb_setup;
 extern const struct verb verb_recognize, verb_redeliver, verb_erase;
 
 #endif

@@ -114,7 +114,7 @@ class Client:
 
 def kcat(stack, *arguments, feed=None):
     done = subprocess.run(["kcat", "-b", stack.urls["kafka"], *arguments], input=feed, text=True, check=True,
-                          capture_output=True, timeout=30)
+                          errors="replace", capture_output=True, timeout=30)
     return done.stdout
 
 

@@ -34,7 +34,7 @@ home png\\.h 'rekognition-local/raster_png\.c'
 
 pure='common/base/(str|buf|enc|json|conf|err) common/net/(url|netguard|offwin|httpd_check)
 common/aws/(sigv4|sigv4_verify|rekog_error|pace|retry|profile) common/blob/(blob|life|keys|event|render|labels|s3event|letter)
-services/recognizer/image services/callback-dispatcher/verdict services/api-gateway/request'
+services/cli/letters services/recognizer/image services/callback-dispatcher/verdict services/api-gateway/request'
 for p in $pure; do
     files=$(find common services -regextype posix-extended -regex "$p\.[ch]")
     # shellcheck disable=SC2086 # a list of files
