@@ -7,7 +7,8 @@
 #include "blob/keys.h"
 
 #define WINDOW     1024U /* unused by a consumer that only watches, but a power of two */
-#define SILENCE_MS 10000 /* without a message or the end, before it is given up */
+#define FIND_MS    5000  /* to reach a broker and find the topic */
+#define SILENCE_MS 10000 /* then, without a message or the end, before it is given up */
 #define TURN_MS    1000
 
 static enum err give_up(const struct kafka_conf *kafka, struct screen *s,
@@ -59,7 +60,8 @@ enum err letterbox_read(const struct kafka_conf *kafka, struct screen *s, letter
         e = each_message(c, each, arg, &heard);
         if (e != ERR_OK || kafka_at_end(c))
             break;
-        if (mono_since_us(mono_now(), heard) > SILENCE_MS * INT64_C(1000))
+        int64_t patience_ms = kafka_watching(c) ? SILENCE_MS : FIND_MS;
+        if (mono_since_us(mono_now(), heard) > patience_ms * 1000)
             e = give_up(kafka, s, c);
         else
             (void)poll(&fd, 1, kafka_more(c) ? 0 : TURN_MS);

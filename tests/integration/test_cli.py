@@ -158,7 +158,19 @@ def closed_port():
 
 # ---- help and usage ----------------------------------------------------------------------------
 
-COMMANDS = [["label"], ["get"], ["tail"], ["setup"], ["setup", "topics"], ["setup", "bucket"]]
+COMMANDS = [
+    ["label"],
+    ["get"],
+    ["tail"],
+    ["setup"],
+    ["setup", "topics"],
+    ["setup", "bucket"],
+    ["dead"],
+    ["dead", "ls"],
+    ["dead", "show"],
+    ["dead", "retry"],
+    ["dead", "discard"],
+]
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
@@ -177,11 +189,11 @@ def test_each_command_explains_itself(command, flag):
 def test_the_program_lists_its_commands(args):
     result = run(*args)
     assert result.returncode == 0
-    for command in ("label", "get", "tail", "setup"):
+    for command in ("label", "get", "tail", "dead", "setup"):
         assert re.search(rf"^  {command} ", result.stdout.decode(), re.M)
 
 
-@pytest.mark.parametrize("command", ["label", "get"])
+@pytest.mark.parametrize("command", ["label", "get", "dead"])
 def test_a_command_without_its_operand_explains_itself_and_fails(command):
     result = run(command)
     assert result.returncode == 2 and result.stdout == b""
@@ -215,6 +227,15 @@ def test_version():
         (["setup", "topics", "--partitions", "0"], "--partitions: got '0', want"),
         (["setup", "topics", "--replicas", "0"], "--replicas: 0 keeps nothing"),
         (["setup", "bucket"], "LW_S3_BUCKET: not set"),
+        (["dead", "list"], "unknown part 'list', want ls, show"),
+        (["dead", "--all"], "unknown option '--all'"),
+        (["dead", "ls", "0-1"], "'0-1' is one too many"),
+        (["dead", "show", "0-1", "0-2"], "'0-2' is one too many"),
+        (["dead", "show", "17"], "got '17', want an ID"),
+        (["dead", "retry", "0-1", "0-x"], "got '0-x', want an ID"),
+        (["dead", "retry"], "want either IDs or --all"),
+        (["dead", "discard", "--all", "0-1"], "want either IDs or --all"),
+        (["dead", "discard", "0-1", "--reason", "x"], "want --reason with --all only"),
         (["label", "\x1b[2Jx", "--timeout", "\x1b]0;x\x07"], "--timeout: got '?]0;x?', want"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -858,6 +879,35 @@ def test_tail_says_that_there_is_no_broker():
         process.terminate()
         assert f"no Kafka broker answers at {address}".encode() in said
         assert process.stdout.read() == b""
+
+
+# ---- dead: more of it in tests/e2e/test_dead_letters.py ----------------------------------------
+
+
+@pytest.mark.parametrize("part", [["ls"], ["discard", "--all"]])
+def test_dead_letters_without_a_broker(part):
+    with closed_port() as address:
+        result = run("dead", *part, "--brokers", address)
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert result.stderr.decode().startswith(f"labelwire: {address}: no Kafka broker answers;")
+
+
+def test_dead_letters_without_a_topic(kafka):
+    unknown_topic_or_partition = 3
+    kafka.lib.rd_kafka_mock_topic_set_error(
+        kafka.cluster, b"labelwire.dead", unknown_topic_or_partition
+    )
+    result = run("dead", "ls", "--brokers", kafka.brokers.decode())
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert b"there is no topic labelwire.dead; `labelwire setup topics`" in result.stderr
+
+
+def test_dead_letters_without_letters(kafka):
+    kafka.lib.rd_kafka_mock_topic_create(kafka.cluster, b"labelwire.dead", 2, 1)
+    result = run("dead", "ls", "--brokers", kafka.brokers.decode())
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"no dead letters\n", b"")
+    result = run("dead", "retry", "--all", "--brokers", kafka.brokers.decode())
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"0 letters retried\n", b"")
 
 
 # ---- setup -------------------------------------------------------------------------------------
