@@ -21,7 +21,7 @@ static struct metric metrics[] = {
                     "Messages that could not be worked on and are on labelwire.dead.",
                     METRIC_COUNTER, 0 },
     [M_WAITING] = { "labelwire_dead_letters_waiting", NULL,
-                    "Of these, still to be acknowledged by Kafka; their source is unfinished.",
+                    "Letters that Kafka has not acknowledged yet; their source is unfinished.",
                     METRIC_GAUGE, 0 },
     [M_REFUSED] = { "labelwire_dead_letters_refused_total", NULL,
                     "Times that Kafka refused one; it is sent again.", METRIC_COUNTER, 0 },

@@ -96,7 +96,7 @@ static enum err print_job(struct resolver *r, const struct job *j)
     return printed ? ERR_OK : ERR_CLOSED;
 }
 
-/* Tells every job in hand what became of it, but for those that Kafka is silent about. */
+/* Waits until every job in hand is told what became of it, or says why that is not known. */
 static enum err flush(struct resolver *r)
 {
     struct errbuf eb = { "" };
@@ -111,7 +111,7 @@ static enum err flush(struct resolver *r)
 static enum err settle(struct resolver *r)
 {
     bool sent[BATCH] = { false };
-    enum err e = flush(r);
+    enum err e = flush(r), printed = ERR_OK;
     for (size_t i = 0; i < r->n_jobs; i++) {
         struct job *j = &r->jobs[i];
         sent[i] = j->e == ERR_OK;
@@ -128,13 +128,12 @@ static enum err settle(struct resolver *r)
             say(r, j->row,
                 j->topic != NULL ? "retried, but not marked: it stays open"
                                  : "not marked: it stays open");
-        else if (sent[i] && print_job(r, j) != ERR_OK)
-            e = ERR_CLOSED;
-        else
-            r->resolved += sent[i];
+        else if (sent[i] && printed == ERR_OK)
+            printed = print_job(r, j);
+        r->resolved += sent[i] && e == ERR_OK && j->e == ERR_OK;
     }
     r->n_jobs = 0;
-    return e;
+    return e == ERR_OK ? printed : e;
 }
 
 static struct job *next_job(struct resolver *r, struct letters_row *row, const char *topic)
