@@ -8,7 +8,7 @@
 #define PROBING        0.02     /* of the rate, each second */
 #define LOWERED        0.7
 #define NEARLY         0.8 /* of what was too much */
-#define AT_LEAST_APART (1000 * INT64_C(1000000))
+#define AT_LEAST_APART (500 * INT64_C(1000000))
 
 static double burst(const struct pace *p)
 {

@@ -50,11 +50,10 @@ static void replaced(struct httpc_req *rq, enum err e)
 static void denied(struct item *it, const struct httpc_req *rq)
 {
     struct str code = s3_error_code(rq);
-    if (str_eq(code, S("ExpiredToken"))) {
-        (void)cred_renew(it->p->cred,
-                         it->object.key_version); /* the next attempt has the new ones */
+    bool expired = str_eq(code, S("ExpiredToken")) || str_eq(code, S("InvalidToken"));
+    if (expired && cred_renew(it->p->cred, it->object.key_version)) {
         item_postpone(it, true, "expired_credentials", "S3 says that our keys have expired.");
-        return;
+        return; /* the next attempt has the new ones */
     }
     if (log_once_a_minute(&it->p->next_s3_alarm))
         LOG(ERROR, "s3.denied", F_STR("blob", it->change.b.id), F_INT("status", rq->status),

@@ -13,7 +13,8 @@
  *   {"mode":"body","status":200,"body":"{\"Labels\":"}    any answer at all, here a cut-off one
  *   {"quota":50}                                          normal, and so many calls a second
  *   {"skew_ms":600000}                                    its clock is ten minutes ahead
- *   {"expired_token":"TOKEN"}                             keys with this session token are over
+ *   {"expired_token":"TOKEN"}                             keys with this session token, or this
+ *                                                         access key id, have expired
  *
  * count: only the first so many requests, then normal; it starts anew when the file changes.
  * quota: in the file, with the modes normal and labels.  A second's calls may come at once; more

@@ -115,6 +115,16 @@ static enum err check_signature(const struct detect *d, const struct http_call *
     return e == ERR_OK ? e : refuse_signature(str_of(eb.text), f);
 }
 
+/* Whether the request is signed with keys of this session token or access key id. */
+static bool has_expired(const struct http_call *call, struct str token)
+{
+    struct str authorization = http_header(call, "Authorization"), before, id = STR_NONE;
+    (void)str_cut(&authorization, '=', &before); /* … Credential=ID/20261121/… */
+    (void)str_cut(&authorization, '/', &id);
+    return token.n > 0 &&
+           (str_eq(http_header(call, "X-Amz-Security-Token"), token) || str_eq(id, token));
+}
+
 static enum err check_call(const struct detect *d, const struct http_call *call,
                            const struct control *c, struct fault *f)
 {
@@ -126,8 +136,7 @@ static enum err check_call(const struct detect *d, const struct http_call *call,
     if (!str_eq(target, S(TARGET)))
         return fault_set(f, "UnknownOperationException",
                          "X-Amz-Target must be " TARGET "; rekognition-local does nothing else");
-    struct str token = http_header(call, "X-Amz-Security-Token");
-    if (c->expired_token[0] != '\0' && str_eq(token, str_of(c->expired_token)))
+    if (has_expired(call, str_of(c->expired_token)))
         return fault_set(f, "ExpiredTokenException",
                          "The security token included in the request is expired");
     return check_signature(d, call, (wall_t){ wall_now().ms + c->skew_ms }, f);

@@ -503,6 +503,8 @@ def test_quota_and_expired_token(server):
     assert refused(client, Image={"Bytes": BLUE})[1:] == (code, "Provisioned Rate exceeded")
     token = KEYS | {"aws_session_token": "old"}
     assert refused(server.client(keys=token), Image={"Bytes": BLUE})[1] == "ExpiredTokenException"
+    server.tell(expired_token=KEYS["aws_access_key_id"])
+    assert refused(client, Image={"Bytes": BLUE})[1] == "ExpiredTokenException"
 
 
 def test_many_at_once(server):
