@@ -9,14 +9,17 @@
 
 #define BATCH_MAX   512U /* ops of one turn; the rest waits for the next */
 #define COMMAND_MAX 136U /* words of a plain command */
+#define REPLICA_MS  50   /* how long a batch waits for a replica; at most half a turn */
 
-enum { M_OPS, M_TURNS, M_ERRORS };
+enum { M_OPS, M_TURNS, M_ERRORS, M_WAIT_MISSED };
 static struct metric metrics[] = {
     [M_OPS] = { "labelwire_redis_ops_total", NULL, "Scripts called.", METRIC_COUNTER, 0 },
     [M_TURNS] = { "labelwire_redis_turns_total", NULL, "Round trips that carried them.",
                   METRIC_COUNTER, 0 },
     [M_ERRORS] = { "labelwire_redis_errors_total", NULL, "Ops that ended in an error.",
                    METRIC_COUNTER, 0 },
+    [M_WAIT_MISSED] = { "labelwire_redis_wait_missed_total", NULL,
+                        "Batches with new blobs that no replica had in time.", METRIC_COUNTER, 0 },
 };
 const struct metric_set redis_metrics = { metrics, N_OF(metrics) };
 
@@ -37,10 +40,13 @@ static void append(struct redis *r, const struct redis_op *op)
     const char *argv[3 + REDIS_KEYS_MAX + REDIS_ARGS_MAX];
     size_t lens[N_OF(argv)];
     char nkeys = (char)('0' + op->nkeys);
-    argv[0] = "EVALSHA", lens[0] = 7;
-    argv[1] = r->link.sha[op->script], lens[1] = REDIS_SHA_LEN;
-    argv[2] = &nkeys, lens[2] = 1;
-    size_t n = 3;
+    size_t n = 0;
+    if (op->script != REDIS_PLAIN) {
+        argv[0] = "EVALSHA", lens[0] = 7;
+        argv[1] = r->link.sha[op->script], lens[1] = REDIS_SHA_LEN;
+        argv[2] = &nkeys, lens[2] = 1;
+        n = 3;
+    }
     for (size_t i = 0; i < op->nkeys; i++, n++)
         argv[n] = op->key[i].p, lens[n] = op->key[i].n;
     for (size_t i = 0; i < op->nargs; i++, n++)
@@ -69,8 +75,12 @@ static enum err classify(struct redis *r, const struct redis_op *op, struct str 
                                          "MISCONF ",  "NOREPLICAS ", "MASTERDOWN ",  "TRYAGAIN ",
                                          "NOSCRIPT ", "-OOM ",       "CLUSTERDOWN ", "MOVED ",
                                          "ASK " };
+    bool plain = op->script == REDIS_PLAIN;
+    if (plain && (str_starts(text, S("NOPERM ")) || str_starts(text, S("ERR unknown command"))))
+        return ERR_DENIED;
     if (!r->refusing) /* the first of a row; while Redis is full the rest would only repeat it */
-        LOG(WARN, "redis.script_failed", F_STR("script", r->link.scripts[op->script].name),
+        LOG(WARN, "redis.script_failed",
+            F_VIEW("script", plain ? op->arg[0] : str_of(r->link.scripts[op->script].name)),
             F_VIEW("error", text));
     r->refusing = true;
     for (size_t i = 0; i < N_OF(later); i++)
@@ -104,6 +114,18 @@ static void fail_all(struct redis *r, struct redis_op *op, enum err e)
     }
 }
 
+/* Ends the ops that waited for a replica. */
+static void finish_held(struct redis *r, struct redis_op *op, enum err e)
+{
+    while (op != NULL) {
+        struct redis_op *next = op->next;
+        redisReply *reply = op->held;
+        finish(r, op, e, e == ERR_OK ? reply : NULL);
+        freeReplyObject(reply);
+        op = next;
+    }
+}
+
 /* The connection broke while op and all behind it waited for their answers. */
 static enum err break_off(struct redis *r, struct redis_op *op)
 {
@@ -116,19 +138,40 @@ static enum err break_off(struct redis *r, struct redis_op *op)
     return e;
 }
 
+static redisReply *read_answer(struct redis *r, mono_t deadline)
+{
+    void *answer = NULL;
+    bool in_time = mono_until_ms(mono_now(), deadline) > 0;
+    return in_time && redisGetReply(r->link.ctx, &answer) == REDIS_OK ? answer : NULL;
+}
+
+/* Whoever waits for a replica wants to hear of a primary that died meanwhile: what it had said may
+ * be lost with it. */
+static void wait_for_replica(struct redis *r, struct redis_op *held, mono_t deadline)
+{
+    redisReply *reply = read_answer(r, deadline);
+    if (reply == NULL) {
+        finish_held(r, held, break_off(r, NULL));
+        return;
+    }
+    if (held != NULL && (reply->type != REDIS_REPLY_INTEGER || reply->integer < 1))
+        metric_add(&metrics[M_WAIT_MISSED], 1);
+    freeReplyObject(reply);
+    finish_held(r, held, ERR_OK);
+}
+
 /* Reads the answers of a batch in order.  Ops whose script the server did not know are put in
  * *again. */
-static void read_answers(struct redis *r, struct redis_op *op, mono_t deadline,
-                         struct redis_op **again)
+static void read_answers(struct redis *r, struct redis_op *op, bool waits, struct redis_op **again)
 {
+    mono_t deadline = mono_after_ms(mono_now(), r->link.timeout_ms);
+    struct redis_op *held = NULL, **held_end = &held;
     while (op != NULL) {
-        void *answer = NULL;
-        if (mono_until_ms(mono_now(), deadline) == 0 ||
-            redisGetReply(r->link.ctx, &answer) != REDIS_OK) {
-            (void)break_off(r, op);
+        redisReply *reply = read_answer(r, deadline);
+        if (reply == NULL) {
+            finish_held(r, held, break_off(r, op));
             return;
         }
-        redisReply *reply = answer;
         struct redis_op *next = op->next;
         op->next = NULL;
         struct str text = { reply->str, reply->type == REDIS_REPLY_ERROR ? (size_t)reply->len : 0 };
@@ -137,21 +180,37 @@ static void read_answers(struct redis *r, struct redis_op *op, mono_t deadline,
             again = &op->next;
         } else if (text.n > 0) {
             finish(r, op, classify(r, op, text), NULL);
+        } else if (op->replicate) {
+            op->held = reply;
+            reply = NULL;
+            *held_end = op;
+            held_end = &op->next;
         } else {
             finish(r, op, ERR_OK, reply);
         }
         freeReplyObject(reply);
         op = next;
     }
+    if (waits)
+        wait_for_replica(r, held, deadline);
 }
 
-static void send_all(struct redis *r, const struct redis_op *batch)
+/* True: behind the batch stands a WAIT, one for all that it is to replicate. */
+static bool send_all(struct redis *r, const struct redis_op *batch)
 {
+    bool replicate = false;
     for (; batch != NULL; batch = batch->next) {
         append(r, batch);
+        replicate = replicate || batch->replicate;
         metric_add(&metrics[M_OPS], 1);
     }
+    if (replicate) {
+        int64_t half_ms = r->link.timeout_ms / 2;
+        redisAppendCommand(r->link.ctx, "WAIT 1 %d",
+                           (int)(half_ms < REPLICA_MS ? half_ms : REPLICA_MS));
+    }
     metric_add(&metrics[M_TURNS], 1);
+    return replicate;
 }
 
 /* Drops from the batch what nobody waits for any more. */
@@ -182,10 +241,8 @@ void redis_turn(struct redis *r)
         fail_all(r, batch, ERR_IO);
         return;
     }
-    mono_t deadline = mono_after_ms(mono_now(), r->link.timeout_ms);
     struct redis_op *again = NULL;
-    send_all(r, batch);
-    read_answers(r, batch, deadline, &again);
+    read_answers(r, batch, send_all(r, batch), &again);
     if (again == NULL)
         return;
     if (r->link.ctx == NULL ||
@@ -194,8 +251,7 @@ void redis_turn(struct redis *r)
         fail_all(r, again, ERR_IO);
         return;
     }
-    send_all(r, again);
-    read_answers(r, again, mono_after_ms(mono_now(), r->link.timeout_ms), NULL);
+    read_answers(r, again, send_all(r, again), NULL);
 }
 
 void redis_submit(struct redis *r, struct redis_op *op)

@@ -11,12 +11,14 @@
  *          ERR_IO       no connection; it did not run, or its answer is lost
  *          ERR_FULL     server out of memory, read-only, loading or busy: later
  *          ERR_REMOTE   the server refused it for good; logged here with its text
+ *          ERR_DENIED   a plain command that this server or user does not have
  * Thread   the program ignores SIGPIPE
  * Source   RESP2; EVALSHA and NOSCRIPT in the Redis documentation of scripting.
  */
 #ifndef NET_REDIS_H
 #define NET_REDIS_H
 
+#include <limits.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,8 +35,9 @@ struct redis_val; /* one value of an answer; borrowed until done() returns */
 struct redis_conf {
     char *url;          /* redis://[user:password@]host:port/db */
     int64_t timeout_ms; /* for one turn: send, run, answer */
+    int durability;     /* enum redis_durability */
 };
-extern const struct conf_key redis_conf_keys[2];
+extern const struct conf_key redis_conf_keys[3];
 extern const struct metric_set redis_metrics, redis_link_metrics;
 
 struct redis_script {
@@ -43,9 +46,11 @@ struct redis_script {
 
 #define REDIS_KEYS_MAX 8U
 #define REDIS_ARGS_MAX 80U
+#define REDIS_PLAIN    UINT_MAX /* in the place of a script: arg holds a command's words */
 
 struct redis_op {    /* one script call; the caller's until done() */
-    unsigned script; /* index in the table given to redis_open() */
+    unsigned script; /* index in the table given to redis_open(), or REDIS_PLAIN */
+    bool replicate;  /* done() waits up to 50 ms for a replica to have it, and comes all the same */
     uint8_t nkeys, nargs;
     struct str key[REDIS_KEYS_MAX], arg[REDIS_ARGS_MAX]; /* borrowed until done() */
     mono_t deadline; /* ERR_TIMEOUT without being sent once past */
@@ -53,6 +58,7 @@ struct redis_op {    /* one script call; the caller's until done() */
 
     /* redis's own */
     struct redis_op *next;
+    void *held;    /* its answer, until a replica has what it wrote */
     sem_t *wake;   /* of the thread that sleeps on it, or NULL */
     bool finished; /* its done() has returned */
 };

@@ -82,6 +82,14 @@ const struct conf_key redis_conf_keys[] = {
       .min = 10, .max = 10000,
       .doc = "Limit for one round trip to Redis and for connecting; then the outcome is unknown "
              "and the connection is given up." },
+    { "LW_REDIS_DURABILITY", CONF_CHOICE, offsetof(struct redis_conf, durability), .def = "strict",
+      .choices = "strict|standard",
+      .doc =
+          "How Redis must be set; checked at the start and watched afterwards.  strict: appendonly "
+          "yes, appendfsync always, no-appendfsync-on-rewrite no: what was answered survives a "
+          "crash of Redis.  standard: appendonly yes with appendfsync everysec, or a replica: a "
+          "crash may lose the last 2 s of what was answered, without an AOF more.  Both: "
+          "maxmemory-policy noeviction." },
 };
 
 /* ---- the connection */

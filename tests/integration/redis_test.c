@@ -65,7 +65,7 @@ static void keep_order(struct redis_op *op, enum err e, const struct redis_val *
     ((struct call *)((char *)op - offsetof(struct call, op)))->order = calls_done++;
 }
 
-static void call_init(struct call *c, enum script script, const char *key, const char *arg)
+static void call_init(struct call *c, unsigned script, const char *key, const char *arg)
 {
     memset(c, 0, sizeof *c);
     (void)snprintf(c->arg, sizeof c->arg, "%s", arg);
@@ -683,6 +683,154 @@ static void a_script_that_fails_concerns_nobody_else(void **state)
     redis_close(r);
 }
 
+/* ---- plain commands among scripts --------------------------------------------------------- */
+
+static void call_plain(struct call *c, const char *command, const char *key, const char *arg)
+{
+    call_init(c, REDIS_PLAIN, NULL, "");
+    c->op.nargs = 3;
+    c->op.arg[0] = str_of(command);
+    c->op.arg[1] = str_of(key);
+    c->op.arg[2] = str_of(arg);
+}
+
+static void a_plain_command_in_a_turn(void **state)
+{
+    (void)state;
+    struct redis *r = client_at(server.url, PATIENT_MS);
+    struct call before, c, behind;
+    call_init(&before, APPEND, "list", "x");
+    call_plain(&c, "CONFIG", "GET", "appendfsync");
+    call_init(&behind, APPEND, "list", "y");
+    redis_submit(r, &before.op);
+    redis_submit(r, &c.op);
+    redis_submit(r, &behind.op);
+    redis_turn(r);
+    assert_int_equal(c.e, ERR_OK);
+    assert_int_equal(c.items, 2);
+    assert_int_equal(before.number, 1);
+    assert_int_equal(behind.number, 2);
+    call_plain(&c, "NOTHING", "of", "this");
+    redis_await(r, &c.op);
+    assert_int_equal(c.e, ERR_DENIED);
+    (void)redis_server_ask(&server, "ACL", "SETUSER", "default", "-config|get", NULL);
+    call_plain(&c, "CONFIG", "GET", "appendfsync");
+    redis_await(r, &c.op);
+    assert_int_equal(c.e, ERR_DENIED);
+    (void)redis_server_ask(&server, "ACL", "SETUSER", "default", "+config|get", NULL);
+    call_plain(&c, "LPUSH", "list", "");
+    c.op.nargs = 2;
+    redis_await(r, &c.op);
+    assert_int_equal(c.e, ERR_REMOTE);
+    redis_close(r);
+}
+
+/* ---- a replica ---------------------------------------------------------------------------- */
+
+static void wait_online(struct redis_server *primary)
+{
+    mono_t deadline = mono_after_ms(mono_now(), RECOVER_MS);
+    while (strstr(redis_server_ask(primary, "INFO", "replication", NULL), "state=online") == NULL)
+        assert_true(redis_server_look_again(deadline));
+}
+
+static void start_replica(struct redis_server *replica)
+{
+    static char of[32];
+    static const char *const options[] = { "--replicaof", of, NULL };
+    (void)snprintf(of, sizeof of, "127.0.0.1 %d", server.port);
+    (void)redis_server_ask(&server, "CONFIG", "SET", "repl-diskless-sync-delay", "0", NULL);
+    redis_server_start(replica, options);
+    wait_online(&server);
+}
+
+static void what_is_acknowledged_has_reached_a_replica(void **state)
+{
+    (void)state;
+    static struct redis_server replica;
+    struct redis *r = client_at(server.url, PATIENT_MS);
+    struct call c, beside;
+    start_replica(&replica);
+    int64_t missed = metric("labelwire_redis_wait_missed_total");
+    for (int i = 1; i <= 100; i++) {
+        char n[16];
+        call_init(&c, APPEND, "list", "x");
+        call_init(&beside, ECHO, NULL, "beside");
+        c.op.replicate = true;
+        redis_submit(r, &c.op);
+        redis_submit(r, &beside.op);
+        redis_turn(r);
+        assert_int_equal(c.e, ERR_OK);
+        assert_int_equal(c.number, i);
+        assert_string_equal(beside.text, "beside");
+        (void)snprintf(n, sizeof n, "%d", i);
+        if (metric("labelwire_redis_wait_missed_total") == missed) /* a busy machine is no fault */
+            assert_string_equal(redis_server_ask(&replica, "LLEN", "list", NULL), n);
+    }
+    assert_true(metric("labelwire_redis_wait_missed_total") - missed < 50);
+    (void)redis_server_ask(&server, "SCRIPT", "FLUSH", NULL); /* they are loaded and sent again */
+    call_init(&c, APPEND, "list", "x");
+    c.op.replicate = true;
+    redis_await(r, &c.op);
+    assert_int_equal(c.number, 101);
+    assert_int_equal(c.done, 1);
+    redis_server_free(&replica);
+    redis_close(r);
+}
+
+static void a_replica_that_freezes_holds_nobody_up(void **state)
+{
+    (void)state;
+    static struct redis_server replica;
+    struct redis *r = client_at(server.url, TIMEOUT_MS);
+    struct call calls[3];
+    start_replica(&replica);
+    redis_server_freeze(&replica);
+    int64_t missed = metric("labelwire_redis_wait_missed_total");
+    mono_t begin = mono_now();
+    for (size_t i = 0; i < N_OF(calls); i++) {
+        call_init(&calls[i], APPEND, "list", "x");
+        calls[i].op.replicate = true;
+        redis_submit(r, &calls[i].op);
+    }
+    redis_turn(r);
+    assert_true(ms_since(begin) < 1000);
+    for (size_t i = 0; i < N_OF(calls); i++) {
+        assert_int_equal(calls[i].e, ERR_OK);
+        assert_int_equal(calls[i].number, i + 1);
+        assert_int_equal(calls[i].done, 1);
+    }
+    assert_int_equal(metric("labelwire_redis_wait_missed_total"), missed + 1); /* one for all */
+    assert_true(redis_up(r));
+    redis_server_thaw(&replica);
+    redis_server_free(&replica);
+    redis_close(r);
+}
+
+/* It had answered, but nobody knows whether that will survive it. */
+static void a_primary_that_dies_before_a_replica_has_it(void **state)
+{
+    (void)state;
+    static struct redis_server replica;
+    struct redis *r = slow_client();
+    struct call c, spin;
+    start_replica(&replica);
+    redis_server_freeze(&replica);
+    call_init(&c, ECHO, NULL, "x");
+    c.op.replicate = true;
+    call_init(&spin, ECHO, NULL, "700");
+    spin.op.script = 1;
+    redis_submit(r, &c.op);
+    redis_submit(r, &spin.op);
+    redis_turn(r);
+    assert_int_equal(c.e, ERR_TIMEOUT);
+    assert_int_equal(spin.e, ERR_TIMEOUT);
+    assert_int_equal(c.done + spin.done, 2);
+    redis_server_free(&replica);
+    recover(r);
+    redis_close(r);
+}
+
 static void closing_ends_what_was_not_sent(void **state)
 {
     (void)state;
@@ -952,6 +1100,10 @@ int main(void)
         T(a_full_server_is_for_later),
         T(a_replica_is_for_later),
         T(a_script_that_fails_concerns_nobody_else),
+        T(a_plain_command_in_a_turn),
+        T(what_is_acknowledged_has_reached_a_replica),
+        T(a_replica_that_freezes_holds_nobody_up),
+        T(a_primary_that_dies_before_a_replica_has_it),
         T(closing_ends_what_was_not_sent),
         T(users_and_passwords),
         T(databases),
