@@ -29,7 +29,7 @@ void keys_of_blob(struct key *out, enum key_kind kind, struct str id, unsigned s
 
 void keys_of_shard(struct key *out, enum shard_key kind, unsigned shard)
 {
-    static const char *const names[] = { "timers", "outbox", "relay" };
+    static const char *const names[] = { "timers", "outbox", "relay", "epoch" };
     (void)snprintf(out->text, sizeof out->text, "lw:{%u}:%s", shard, names[kind]);
 }
 

@@ -22,7 +22,8 @@
 #define GROUP_RECOGNIZER "labelwire-recognizer"
 #define GROUP_DISPATCHER "labelwire-callback-dispatcher"
 
-#define OBJECT_PREFIX "blobs/" /* + id: the objects that upload URLs are for */
+#define OBJECT_PREFIX "blobs/"           /* + id: the objects that upload URLs are for */
+#define OBJECT_EPOCH  ".labelwire/epoch" /* whose bucket this is, see epoch.h */
 
 #define KEY_MAX  80U
 #define KEY_META "lw:meta"
@@ -44,6 +45,7 @@ enum shard_key {
     KEY_TIMERS, /* sorted set: blob ids by the time their timer is due */
     KEY_OUTBOX, /* stream: what must be said on Kafka */
     KEY_RELAY,  /* string: who may relay the outbox */
+    KEY_EPOCH,  /* string: whose data this is; missing: it was lost */
 };
 void keys_of_shard(struct key *out, enum shard_key kind, unsigned shard);
 

@@ -20,7 +20,10 @@ const struct conf_key repo_conf_keys[] = {
 enum err repo_open(struct repo *r, const struct repo_conf *c, const struct life_policy *p,
                    const char *source, struct errbuf *eb)
 {
-    *r = (struct repo){ .shards = (unsigned)c->shards, .policy = p, .source = source };
+    *r = (struct repo){ .shards = (unsigned)c->shards,
+                        .policy = p,
+                        .source = source,
+                        .durability = c->redis.durability };
     return redis_open(&r->redis, &c->redis, scripts, SCRIPT_N, eb);
 }
 
@@ -77,6 +80,12 @@ static void op_fields(struct redis_op *op, const struct blob_field *fields, size
     }
 }
 
+/* The shard's data is gone, and with it perhaps this blob: nothing can be said about it now. */
+static bool is_lost(const struct redis_val *v)
+{
+    return redis_int(redis_type(v) == REDIS_LIST ? redis_at(v, 0) : v) == -2;
+}
+
 #define READ_FIELDS 2 /* item of read.lua's answer where the record begins */
 
 /* Reads field, value, … from item `from` of an answer on.  b->id stays, whatever comes: what is
@@ -84,6 +93,8 @@ static void op_fields(struct redis_op *op, const struct blob_field *fields, size
 static enum err read_record(struct blob *b, const struct redis_val *v, size_t from)
 {
     char id[sizeof b->id];
+    if (is_lost(v))
+        return ERR_IO;
     memcpy(id, b->id, sizeof id);
     memset(b, 0, sizeof *b);
     memcpy(b->id, id, sizeof id);
@@ -126,7 +137,7 @@ static bool is_our_own(struct repo_change *c)
 static void applied(struct redis_op *op, enum err e, const struct redis_val *v)
 {
     struct repo_change *c = (struct repo_change *)((char *)op - offsetof(struct repo_change, op));
-    if (keep_waiting(c->repo, op, e)) {
+    if (keep_waiting(c->repo, op, e == ERR_OK && is_lost(v) ? ERR_IO : e)) {
         c->repeated = true;
         return;
     }
@@ -165,6 +176,7 @@ static void apply_write(struct repo_change *c)
     keys_of_blob(&c->keys[4], KEY_LABELS, id, shards);
     keys_of_phase(&c->keys[5], c->b.phase, keys_shard(id, shards));
     keys_of_phase(&c->keys[6], step->next.phase, keys_shard(id, shards));
+    keys_of_shard(&c->keys[7], KEY_EPOCH, keys_shard(id, shards));
     buf_clear(&c->event);
     buf_clear(&c->work);
     event_put_transition(&c->event, step, c->repo->source, wall_now());
@@ -210,24 +222,25 @@ static void apply_decide(struct repo_change *c)
 static void apply_read(struct redis_op *op, enum err e, const struct redis_val *v)
 {
     struct repo_change *c = (struct repo_change *)((char *)op - offsetof(struct repo_change, op));
-    if (keep_waiting(c->repo, op, e))
-        return;
     if (e == ERR_OK)
         e = read_record(&c->b, v, READ_FIELDS);
+    if (keep_waiting(c->repo, op, e))
+        return;
     if (e == ERR_OK)
         apply_decide(c);
     else
         apply_end(c, e);
 }
 
-static void read_op(struct redis_op *op, struct key keys[3], struct str id, unsigned shards,
+static void read_op(struct redis_op *op, struct key keys[4], struct str id, unsigned shards,
                     void (*done)(struct redis_op *, enum err, const struct redis_val *))
 {
     keys_of_blob(&keys[0], KEY_BLOB, id, shards);
     keys_of_blob(&keys[1], KEY_LABELS, id, shards);
     keys_of_shard(&keys[2], KEY_TIMERS, keys_shard(id, shards));
+    keys_of_shard(&keys[3], KEY_EPOCH, keys_shard(id, shards));
     op_init(op, SCRIPT_read, done);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         op_key(op, &keys[i]);
     op_arg(op, id);
 }
@@ -263,8 +276,9 @@ static enum err take_lookup(struct repo_lookup *l, enum err e, const struct redi
 static void looked_up(struct redis_op *op, enum err e, const struct redis_val *v)
 {
     struct repo_lookup *l = (struct repo_lookup *)((char *)op - offsetof(struct repo_lookup, op));
+    e = take_lookup(l, e, v);
     if (!keep_waiting(l->repo, op, e))
-        l->done(l, take_lookup(l, e, v));
+        l->done(l, e);
 }
 
 void repo_look_up(struct repo *r, struct repo_lookup *l)
@@ -300,13 +314,15 @@ enum err repo_read(struct repo *r, struct str id, struct blob *b, struct buf *la
 enum err repo_create(struct repo *r, struct blob *b)
 {
     struct life_step step;
-    struct key keys[5];
+    struct key keys[6];
     struct blob_field fields[BLOB_FIELDS_MAX];
     char delay[24], cap[24];
     struct op_answer a = { .e = ERR_OK };
     struct buf event = BUF_INIT(EVENT_MAX_BYTES);
     struct str id = str_of(b->id);
     wall_t now = wall_now();
+    if (atomic_load(&r->crowded))
+        return ERR_FULL;
     life_create(b, r->policy, &step);
     step.next.created_ms = step.next.updated_ms = now.ms;
     event_put_transition(&event, &step, r->source, now);
@@ -315,10 +331,12 @@ enum err repo_create(struct repo *r, struct blob *b)
     keys_of_shard(&keys[2], KEY_OUTBOX, keys_shard(id, r->shards));
     keys_of_blob(&keys[3], KEY_TIMELINE, id, r->shards);
     keys_of_phase(&keys[4], step.next.phase, keys_shard(id, r->shards));
+    keys_of_shard(&keys[5], KEY_EPOCH, keys_shard(id, r->shards));
     op_number(delay, step.delay_ms);
     op_number(cap, REPO_OUTBOX_MAX);
 
     op_init(&a.op, SCRIPT_create, op_keep_answer);
+    a.op.replicate = atomic_load(&r->replicas) > 0;
     for (size_t i = 0; i < N_OF(keys); i++)
         op_key(&a.op, &keys[i]);
     op_arg(&a.op, id);
@@ -332,7 +350,7 @@ enum err repo_create(struct repo *r, struct blob *b)
     redis_await(r->redis, &a.op);
     buf_fini(&event);
     if (a.e == ERR_OK && a.n[0] < 0)
-        a.e = ERR_FULL;
+        a.e = a.n[0] == -1 ? ERR_FULL : ERR_IO;
     if (a.e == ERR_OK) {
         *b = step.next;
         log_step(&step);

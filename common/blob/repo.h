@@ -20,6 +20,8 @@
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/err.h"
+#include "base/metric.h"
+#include "base/rand.h"
 #include "blob/blob.h"
 #include "blob/event.h"
 #include "blob/keys.h"
@@ -35,6 +37,15 @@ struct repo_conf {
     int64_t shards;
 };
 extern const struct conf_key repo_conf_keys[1];
+extern const struct metric_set repo_metrics;
+
+enum repo_epoch_state {
+    REPO_EPOCH_UNSEEN, /* not looked at yet */
+    REPO_EPOCH_NONE,   /* no data was ever there, as far as this process knows */
+    REPO_EPOCH_GOOD,
+    REPO_EPOCH_LOST,    /* another than the one seen before, or none any more */
+    REPO_EPOCH_FOREIGN, /* see repo.foreign */
+};
 
 struct repo {
     struct redis *redis;
@@ -42,11 +53,20 @@ struct repo {
     const struct life_policy *policy; /* borrowed */
     const char *source;               /* name of the service, for events */
 
-    atomic_bool checked; /* Redis said once that it is the right one; before, nothing is done */
+    atomic_bool checked;  /* this is the right Redis, as of the last look; else nothing is done */
+    atomic_bool crowded;  /* its memory runs out: nothing new is begun */
+    atomic_uint replicas; /* that new blobs should reach before they are acknowledged */
+    bool foreign;         /* set by who knows better (upload-watcher): not the right Redis */
+    char epoch[UUID_LEN + 1]; /* of the data that it held when first seen; "": not seen yet */
+
     /* repo's own */
-    mono_t next_check;
+    int durability;
+    bool accepted; /* the first look found nothing to refuse */
+    enum repo_epoch_state epoch_state;
+    mono_t next_check, next_profile;
     enum err last_check;
-    struct errbuf last_why;
+    struct errbuf last_why, last_profile_why;
+    bool told_unknown;
     struct redis_op *waiting; /* calls that Redis could not take; repo_turn() repeats them */
     mono_t resume;
 };
@@ -63,8 +83,22 @@ int64_t repo_wait_ms(struct repo *r, mono_t now, int64_t at_most_ms);
 /* To be called every turn, from the service's main loop: once a second it asks Redis, sleeping
  * for the answer, for what all services must agree on, and returns how that went.
  * ERR_CONFIG: another number of shards or another schema is in use, or, at the first look, the
- * clocks differ by more than 2 s; eb says.  Other errors: Redis is not there now. */
+ * clocks differ by more than 2 s or Redis is not as durable as LW_REDIS_DURABILITY says; eb says.
+ * ERR_MISSING: it does not hold our data (not yet, or it was lost): wait; when it holds it again,
+ * all goes on.  Other errors: Redis is not there now, or takes no writes. */
 MUSTUSE enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb);
+
+/* ---- the epoch: a UUID in the facts and in every shard, so that lost data is told from blobs that
+ * never were.  These sleep. */
+
+struct repo_epoch {
+    char facts[UUID_LEN + 1]; /* "": none */
+    unsigned differing;       /* shards that do not hold the same */
+};
+MUSTUSE enum err repo_epoch(struct repo *r, struct repo_epoch *out);
+/* Gives a Redis without data its epoch, a new one or that of whoever began before; may be
+ * repeated. */
+MUSTUSE enum err repo_establish(struct repo *r);
 
 /* Stores b as a new blob; sleeps.  ERR_FULL: the outbox is full.  On ERR_OK *b becomes the
  * record; else it stays as it is, and the call may be repeated with it. */
@@ -86,7 +120,7 @@ struct repo_change {
     struct repo *repo;
     struct redis_op op;
     struct life_step step;
-    struct key keys[7];
+    struct key keys[8];
     struct blob_field fields[BLOB_FIELDS_MAX];
     struct buf event, work;
     char seq[24], updated[24], delay[24];
@@ -106,7 +140,7 @@ struct repo_lookup {
     /* repo's own */
     struct repo *repo;
     struct redis_op op;
-    struct key keys[3];
+    struct key keys[4];
 };
 void repo_look_up(struct repo *r, struct repo_lookup *l);
 

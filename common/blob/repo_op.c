@@ -8,10 +8,11 @@ void op_number(char dst[24], int64_t n)
     (void)snprintf(dst, 24, "%lld", (long long)n);
 }
 
-void op_init(struct redis_op *op, enum script script,
+void op_init(struct redis_op *op, unsigned script,
              void (*done)(struct redis_op *, enum err, const struct redis_val *))
 {
     op->script = script;
+    op->replicate = false;
     op->nkeys = op->nargs = 0;
     op->deadline = (mono_t){ 0 };
     op->done = done;

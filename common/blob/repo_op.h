@@ -7,7 +7,8 @@
 #include "net/redis.h"
 
 void op_number(char dst[24], int64_t n);
-void op_init(struct redis_op *op, enum script script,
+/* script: of enum script, or REDIS_PLAIN */
+void op_init(struct redis_op *op, unsigned script,
              void (*done)(struct redis_op *, enum err, const struct redis_val *));
 void op_key(struct redis_op *op, const struct key *k); /* k is borrowed until done() */
 void op_arg(struct redis_op *op, struct str arg);      /* and so is this */

@@ -4,7 +4,8 @@
 
 #include "net/redis.h"
 
-#define SCRIPT_LIST(X) X(create) X(transition) X(read) X(claim) X(lead) X(trim) X(meta) X(oldest)
+#define SCRIPT_LIST(X)                                                                             \
+    X(create) X(transition) X(read) X(claim) X(lead) X(trim) X(meta) X(epoch) X(oldest)
 
 enum script {
 #define X(name) SCRIPT_##name,

@@ -29,7 +29,7 @@
 
 #define SVC_VERSION     "0.1.0"
 #define SVC_DEPS_MAX    4U
-#define SVC_METRICS_MAX 8U
+#define SVC_METRICS_MAX 12U
 /* The longest a loop may go between two beats before /livez says that it hangs. */
 #define SVC_BEAT_MAX_MS 30000
 

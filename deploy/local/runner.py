@@ -256,7 +256,7 @@ class Stack:
         if name == "redis":
             (self.state / "redis").mkdir(exist_ok=True)
             return ["redis-server", "--bind", HOST, "--port", str(self.ports["redis"]), "--dir", self.state / "redis",
-                    "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+                    "--appendonly", "yes", "--appendfsync", "always", "--save", "",
                     "--maxmemory-policy", "noeviction"]
         if name == "kafka":
             return parts.kafka_command(parts.prepare_kafka(

@@ -102,7 +102,7 @@ static const struct svc_def api_gateway = {
     .conf = groups,
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
-    .metrics = { &redis_metrics, &redis_link_metrics, &httpd_metrics },
+    .metrics = { &redis_metrics, &redis_link_metrics, &repo_metrics, &httpd_metrics },
     .deps = { [DEP_REDIS] = "redis" },
     .check = check,
     .open = app_open,

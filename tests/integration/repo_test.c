@@ -18,6 +18,7 @@
 #include "base/rand.h"
 #include "blob/render.h"
 #include "blob/script.h"
+#include "net/redis_profile.h"
 #include "redis_server.h"
 
 #define TIMEOUT_MS 5000 /* a busy machine is no fault */
@@ -26,6 +27,7 @@
 #define HOUR_MS    INT64_C(3600000)
 
 static struct redis_server server;
+static const char *const strict[] = { "--appendonly", "yes", "--appendfsync", "always", NULL };
 static unsigned shards;
 
 static const struct life_policy policy = {
@@ -52,6 +54,15 @@ static void open_at(struct repo *r, struct redis_server *s, unsigned n_shards, i
 static void open_repo(struct repo *r)
 {
     open_at(r, &server, shards, TIMEOUT_MS);
+}
+
+/* Gives a server without data its epoch. */
+static void establish(struct redis_server *s)
+{
+    struct repo r;
+    open_at(&r, s, shards, TIMEOUT_MS);
+    assert_int_equal(repo_establish(&r), ERR_OK);
+    repo_close(&r);
 }
 
 static struct blob new_blob(void)
@@ -344,7 +355,7 @@ static size_t assert_step(struct repo *r, const struct blob *b, const struct ste
 static int start(void **state)
 {
     (void)state;
-    redis_server_start(&server, NULL);
+    redis_server_start(&server, strict);
     return 0;
 }
 
@@ -364,6 +375,7 @@ static int empty(void **state)
     }
     (void)redis_server_ask(&server, "CONFIG", "SET", "maxmemory", "0", NULL);
     (void)redis_server_ask(&server, "FLUSHALL", NULL);
+    establish(&server);
     return 0;
 }
 
@@ -598,7 +610,9 @@ static void what_does_not_exist_is_missing(void **state)
     b.seq = 7; /* a record that was read before it was erased */
     assert_int_equal(apply(&r, &b, (struct life_event){ .type = LIFE_DELETE }), ERR_MISSING);
     assert_string_equal(b.id, id);
-    assert_string_equal(redis_server_ask(&server, "DBSIZE", NULL), "0"); /* nothing was begun */
+    char untouched[8]; /* the facts and the epochs */
+    (void)snprintf(untouched, sizeof untouched, "%u", shards + 1);
+    assert_string_equal(redis_server_ask(&server, "DBSIZE", NULL), untouched);
     repo_close(&r);
 }
 
@@ -925,53 +939,56 @@ static void keep_raw(struct redis_op *op, enum err e, const struct redis_val *v)
 
 #define RAW_ID "0b9f1c3e-7d0a-4c55-9d5e-1f2a3b4c5d6e"
 
-enum raw_key { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, RELAY, FROM, TO, FINISHED, META };
+enum raw_key { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, RELAY, FROM, TO, FINISHED, EPOCH, META };
 
 static const struct {
     const char *why;
     enum script script;
-    enum raw_key keys[7];
+    enum raw_key keys[8];
     uint8_t nkeys;
     const char *args[16];
     int64_t first, again;
 } calls[] = {
-    { "facts", SCRIPT_meta, { META }, 1, { "4", "1" }, 4, 4 },
-    { "other facts", SCRIPT_meta, { META }, 1, { "16", "2" }, 4, 4 },
+    { "facts", SCRIPT_meta, { META }, 1, { "4", "1", "" }, 4, 4 },
+    { "other facts", SCRIPT_meta, { META }, 1, { "16", "2", "2" }, 4, 4 },
+    { "no epoch", SCRIPT_epoch, { EPOCH }, 1, { "" }, 0, 0 },
+    { "epoch", SCRIPT_epoch, { EPOCH }, 1, { "7" }, 7, 7 },
+    { "another epoch", SCRIPT_epoch, { EPOCH }, 1, { "8" }, 7, 7 },
     { "create, due at once",
       SCRIPT_create,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, FROM },
-      5,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, FROM, EPOCH },
+      6,
       { RAW_ID, "0", "10", "blob.created", TOPIC_EVENTS, "{}", "id", RAW_ID, "updated_ms", "1",
         "seq", "1" },
       1,
       0 },
     { "move on with work",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, FROM, TO },
-      7,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, FROM, TO, EPOCH },
+      8,
       { RAW_ID, "1", "1", "0", "", "upload.seen", TOPIC_EVENTS, "{}", TOPIC_RECOGNIZE, "{}", "seq",
         "2" },
       1,
       0 },
     { "move on with labels",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, FINISHED },
-      7,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, FINISHED, EPOCH },
+      8,
       { RAW_ID, "2", "1", "0", "[]", "labels.saved", TOPIC_EVENTS, "{}", "", "", "seq", "3" },
       1,
       0 },
     { "another step from an old record",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, FROM },
-      7,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, FROM, EPOCH },
+      8,
       { RAW_ID, "2", "1", "5", "[1]", "other", TOPIC_EVENTS, "{}", TOPIC_DELIVER, "{}", "seq",
         "9" },
       0,
       0 },
     { "forget the labels",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, FINISHED, TO },
-      7,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, FINISHED, TO, EPOCH },
+      8,
       { RAW_ID, "3", "1", "0", "-", "erasing.asked", TOPIC_EVENTS, "{}", "", "", "seq", "4" },
       1,
       0 },
@@ -987,11 +1004,11 @@ static const struct {
       { "you", "99999999999999-0" },
       -1,
       -1 },
-    { "read", SCRIPT_read, { BLOB, RAW_LABELS, TIMERS }, 3, { RAW_ID }, 0, 0 },
+    { "read", SCRIPT_read, { BLOB, RAW_LABELS, TIMERS, EPOCH }, 4, { RAW_ID }, 0, 0 },
     { "erase",
       SCRIPT_transition,
-      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, TO },
-      7,
+      { BLOB, TIMERS, OUTBOX, TIMELINE, RAW_LABELS, TO, TO, EPOCH },
+      8,
       { RAW_ID, "4", "1", "-1", "", "blob.erased", TOPIC_EVENTS, "{}", "", "", "seq", "5" },
       1,
       -1 },
@@ -1011,6 +1028,7 @@ static void run_raw(struct redis *r, struct raw *raw, size_t i)
     keys_of_phase(&keys[FROM], PHASE_AWAITING, shard);
     keys_of_phase(&keys[TO], PHASE_QUEUED, shard);
     keys_of_phase(&keys[FINISHED], PHASE_FINISHED, shard);
+    keys_of_shard(&keys[EPOCH], KEY_EPOCH, shard);
     *raw = (struct raw){ .op = { .script = calls[i].script, .done = keep_raw } };
     for (; raw->op.nkeys < calls[i].nkeys; raw->op.nkeys++)
         raw->op.key[raw->op.nkeys] = str_of(keys[calls[i].keys[raw->op.nkeys]].text);
@@ -1028,6 +1046,7 @@ static void every_script_may_be_repeated(void **state)
     const struct redis_conf conf = { .url = server.url, .timeout_ms = TIMEOUT_MS };
     assert_int_equal(redis_open(&r, &conf, scripts, SCRIPT_N, NULL), ERR_OK);
     bool seen[SCRIPT_N] = { false };
+    (void)redis_server_ask(&server, "FLUSHALL", NULL);
     for (size_t i = 0; i < N_OF(calls); i++) {
         struct raw raw;
         char digest[48];
@@ -1063,11 +1082,12 @@ static void all_keys_of_a_shard_share_its_tag(void **state)
     char pattern[24], total[24];
     (void)snprintf(pattern, sizeof pattern, "lw:{%u}:*", keys_shard(str_of(b.id), shards));
     (void)snprintf(total, sizeof total, "%s", redis_server_ask(&server, "DBSIZE", NULL));
-    /* blob, timeline, timers, outbox, relay, those queued, and the facts */
-    assert_string_equal(total, "7");
+    /* blob, timeline, timers, outbox, relay, those queued, the facts, and an epoch for each shard
+     */
+    assert_int_equal(atoi(total), 7 + (int)shards);
     const char *found = redis_server_ask(&server, "EVAL", "return #redis.call('KEYS', ARGV[1])",
                                          "0", pattern, NULL);
-    assert_string_equal(found, "6");
+    assert_string_equal(found, "7");
     repo_close(&r);
 }
 
@@ -1219,12 +1239,12 @@ static void a_step_waits_until_redis_is_back(void **state)
 {
     (void)state;
     static struct redis_server durable;
-    static const char *const options[] = { "--appendonly", "yes", "--appendfsync", "always", NULL };
     static struct change ch;
     static struct claim cl;
     struct repo r;
     struct lookup lo;
-    redis_server_start(&durable, options);
+    redis_server_start(&durable, strict);
+    establish(&durable);
     open_at(&r, &durable, shards, QUICK_MS);
     struct blob b = created(&r);
     assert_int_equal(repo_wait_ms(&r, mono_now(), 5000), 5000); /* nothing to do */
@@ -1393,6 +1413,322 @@ static void all_agree_on_the_shards(void **state)
     repo_close(&r);
 }
 
+/* ---- data that was lost ------------------------------------------------------------------- */
+
+static void an_epoch_is_established_once(void **state)
+{
+    (void)state;
+    struct repo r, other;
+    struct repo_epoch seen;
+    struct errbuf eb = { "" };
+    open_repo(&r);
+    open_repo(&other);
+    (void)redis_server_ask(&server, "FLUSHALL", NULL);
+    assert_int_equal(repo_epoch(&r, &seen), ERR_OK);
+    assert_string_equal(seen.facts, "");
+    assert_string_equal(redis_server_ask(&server, "DBSIZE", NULL),
+                        "0"); /* looking writes nothing */
+    assert_int_equal(repo_watch(&r, mono_now(), &eb), ERR_MISSING);
+    assert_false(r.checked);
+    /* one that died half-way: what it began is gone on with */
+    (void)redis_server_ask(&server, "SET", "lw:{0}:epoch", RAW_ID, NULL);
+    assert_int_equal(repo_epoch(&r, &seen), ERR_OK);
+    assert_string_equal(seen.facts, "");
+    assert_int_equal(repo_establish(&r), ERR_OK);
+    assert_int_equal(repo_establish(&other), ERR_OK);
+    assert_int_equal(repo_epoch(&other, &seen), ERR_OK);
+    assert_string_equal(seen.facts, RAW_ID);
+    assert_int_equal(seen.differing, 0);
+    assert_int_equal(repo_watch(&r, mono_now(), &eb), ERR_OK); /* at once, not in a second */
+    assert_true(r.checked);
+    assert_string_equal(r.epoch, RAW_ID);
+    (void)redis_server_ask(&server, "DEL", "lw:{0}:epoch", NULL);
+    assert_int_equal(repo_epoch(&r, &seen), ERR_OK);
+    assert_int_equal(seen.differing, 1);
+    repo_close(&other);
+    repo_close(&r);
+}
+
+/* SWAPDB: the data is gone from one moment to the next, and comes back as it was. */
+static void nothing_wrong_is_said_while_the_data_is_gone(void **state)
+{
+    (void)state;
+    static struct change known, by_id;
+    struct repo r;
+    struct lookup lo;
+    struct errbuf eb = { "" };
+    struct buf labels = BUF_INIT(100);
+    open_repo(&r);
+    mono_t now = mono_now();
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_OK);
+    struct blob b = created(&r), b2 = created(&r), got, fresh = new_blob(), only_id = { .seq = 0 };
+    (void)strcpy(only_id.id, b2.id);
+    (void)redis_server_ask(&server, "SWAPDB", "0", "1", NULL);
+    /* before anybody has looked */
+    assert_int_equal(repo_create(&r, &fresh), ERR_IO);
+    assert_int_equal(fresh.seq, 0);
+    assert_int_equal(repo_read(&r, str_of(b.id), &got, &labels), ERR_IO);
+    struct life_event seen = { .type = LIFE_UPLOADED, .etag = S("e1") };
+    change_begin(&r, &known, &b, seen);
+    change_begin(&r, &by_id, &only_id, seen);
+    lookup_begin(&r, &lo, b.id);
+    for (int i = 0; i < 3; i++) {
+        mono_t deadline = mono_after_ms(mono_now(), WAIT_MS);
+        repo_turn(&r, mono_now());
+        while (repo_wait_ms(&r, mono_now(), 5000) > 0)
+            assert_true(redis_server_look_again(deadline));
+    }
+    assert_int_equal(known.done + by_id.done + lo.done, 0);
+    assert_string_equal(redis_server_ask(&server, "DBSIZE", NULL), "0");
+    now = mono_after_ms(now, 1001);
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_MISSING);
+    assert_false(r.checked);
+    assert_int_equal(r.epoch_state, REPO_EPOCH_LOST);
+
+    /* an epoch, but not the one that was seen */
+    establish(&server);
+    now = mono_after_ms(now, 1001);
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_MISSING);
+    assert_false(r.checked);
+
+    (void)redis_server_ask(&server, "SWAPDB", "0", "1", NULL);
+    assert_int_equal(repo_watch(&r, mono_after_ms(now, 1001), &eb), ERR_OK);
+    assert_true(r.checked);
+    assert_int_equal(change_end(&r, &known), ERR_OK);
+    assert_int_equal(change_end(&r, &by_id), ERR_OK);
+    turn_until(&r, &lo.done);
+    assert_int_equal(lo.e, ERR_OK);
+    assert_int_equal(known.c.b.seq, 2);
+    assert_int_equal(by_id.c.b.seq, 2);
+    assert_int_equal(repo_create(&r, &fresh), ERR_OK);
+    buf_fini(&lo.l.labels);
+    buf_fini(&labels);
+    repo_close(&r);
+}
+
+static void who_knows_better_stops_the_work(void **state)
+{
+    (void)state;
+    struct repo r;
+    struct errbuf eb = { "" };
+    open_repo(&r);
+    mono_t now = mono_now();
+    r.foreign = true;
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_MISSING);
+    assert_false(r.checked);
+    assert_string_equal(r.epoch, ""); /* of another, not to be waited for */
+    r.foreign = false;
+    assert_int_equal(repo_watch(&r, mono_after_ms(now, 1001), &eb), ERR_OK);
+    assert_true(r.checked);
+    repo_close(&r);
+}
+
+/* ---- how Redis is set --------------------------------------------------------------------- */
+
+static int64_t metric(const char *name)
+{
+    for (size_t i = 0; i < repo_metrics.n; i++)
+        if (strcmp(repo_metrics.rows[i].name, name) == 0)
+            return atomic_load(&repo_metrics.rows[i].value);
+    fail_msg("no metric %s", name);
+    return -1;
+}
+
+static enum err first_look(int durability, struct errbuf *eb)
+{
+    struct repo r;
+    open_repo(&r);
+    r.durability = durability;
+    enum err e = repo_watch(&r, mono_now(), eb);
+    assert_int_equal(r.checked, e == ERR_OK);
+    repo_close(&r);
+    return e;
+}
+
+static void set(const char *name, const char *value)
+{
+    assert_string_equal(redis_server_ask(&server, "CONFIG", "SET", name, value, NULL), "OK");
+}
+
+static void what_is_not_durable_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value, *good;
+        bool strict_only;
+    } wrong[] = {
+        { "appendfsync", "everysec", "always", true },
+        { "appendfsync", "no", "always", false },
+        { "appendonly", "no", "yes", false },
+        { "no-appendfsync-on-rewrite", "yes", "no", true },
+        { "maxmemory-policy", "allkeys-lru", "noeviction", false },
+    };
+    struct errbuf eb = { "" };
+    assert_int_equal(first_look(REDIS_STRICT, &eb), ERR_OK);
+    for (size_t i = 0; i < N_OF(wrong); i++) {
+        set(wrong[i].name, wrong[i].value);
+        enum err strictly = first_look(REDIS_STRICT, &eb);
+        enum err standard = first_look(REDIS_STANDARD, &eb);
+        set(wrong[i].name, wrong[i].good);
+        assert_int_equal(strictly, ERR_CONFIG);
+        assert_int_equal(standard, wrong[i].strict_only ? ERR_OK : ERR_CONFIG);
+    }
+}
+
+static void what_is_changed_later_is_told(void **state)
+{
+    (void)state;
+    struct repo r;
+    struct errbuf eb = { "" };
+    open_repo(&r);
+    mono_t now = mono_now();
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_OK);
+    assert_int_equal(metric("labelwire_redis_durability_ok"), 1);
+    set("appendfsync", "everysec");
+    enum err after_a_second = repo_watch(&r, mono_after_ms(now, 1001), &eb);
+    int64_t still = metric("labelwire_redis_durability_ok");
+    enum err later = repo_watch(&r, mono_after_ms(now, 31000), &eb);
+    int64_t then = metric("labelwire_redis_durability_ok");
+    set("appendfsync", "always");
+    assert_int_equal(after_a_second, ERR_OK);
+    assert_int_equal(still, 1);
+    assert_int_equal(later, ERR_OK); /* what runs goes on */
+    assert_int_equal(then, 0);
+    assert_true(r.checked);
+    assert_int_equal(repo_watch(&r, mono_after_ms(now, 62000), &eb), ERR_OK);
+    assert_int_equal(metric("labelwire_redis_durability_ok"), 1);
+    repo_close(&r);
+}
+
+/* As on managed servers: what cannot be known is accepted, what is known still counts. */
+static void settings_that_may_not_be_seen(void **state)
+{
+    (void)state;
+    struct errbuf eb = { "" };
+    static const char *const bars[] = { "-config|get", "-info" };
+    set("appendfsync", "everysec");
+    (void)redis_server_ask(&server, "ACL", "SETUSER", "default", bars[0], NULL);
+    enum err without_config = first_look(REDIS_STRICT, &eb);
+    set("appendonly", "no");
+    enum err known = first_look(REDIS_STRICT, &eb);
+    (void)redis_server_ask(&server, "ACL", "SETUSER", "default", bars[1], NULL);
+    enum err without_both = first_look(REDIS_STRICT, &eb);
+    (void)redis_server_ask(&server, "ACL", "SETUSER", "default", "+config|get", "+info", NULL);
+    set("appendonly", "yes");
+    set("appendfsync", "always");
+    assert_int_equal(without_config, ERR_OK);
+    assert_int_equal(known, ERR_CONFIG);
+    assert_int_equal(without_both, ERR_OK);
+}
+
+static int64_t used_memory(void)
+{
+    long long used = 0;
+    const char *info = redis_server_ask(&server, "INFO", "memory", NULL);
+    assert_int_equal(sscanf(strstr(info, "used_memory:"), "used_memory:%lld", &used), 1);
+    return used;
+}
+
+static void limit_memory(int64_t bytes)
+{
+    char text[24];
+    (void)snprintf(text, sizeof text, "%lld", (long long)bytes);
+    set("maxmemory", text);
+}
+
+static void nothing_new_while_memory_runs_out(void **state)
+{
+    (void)state;
+    struct repo r;
+    struct errbuf eb = { "" };
+    open_repo(&r);
+    mono_t now = mono_now();
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_OK);
+    struct blob b = created(&r), fresh = new_blob();
+    limit_memory(used_memory() * 100 / 88);
+    assert_int_equal(repo_watch(&r, mono_after_ms(now, 1001), &eb), ERR_OK);
+    assert_int_equal(repo_create(&r, &fresh), ERR_FULL);
+    assert_true(metric("labelwire_redis_memory_used_bytes") * 100 >
+                metric("labelwire_redis_memory_max_bytes") * 80);
+    struct life_event seen = { .type = LIFE_UPLOADED, .etag = S("e1") };
+    assert_int_equal(apply(&r, &b, seen), ERR_OK);
+    limit_memory(used_memory() * 100 / 77); /* better, but not much */
+    assert_int_equal(repo_watch(&r, mono_after_ms(now, 2002), &eb), ERR_OK);
+    assert_int_equal(repo_create(&r, &fresh), ERR_FULL);
+    limit_memory(used_memory() * 2);
+    assert_int_equal(repo_watch(&r, mono_after_ms(now, 3003), &eb), ERR_OK);
+    assert_int_equal(repo_create(&r, &fresh), ERR_OK);
+    repo_close(&r);
+}
+
+/* More than full: what can be read is read, and who it is can be told. */
+static void a_full_redis_is_still_ours(void **state)
+{
+    (void)state;
+    struct repo r;
+    struct errbuf eb = { "" };
+    struct blob got, fresh = new_blob();
+    struct buf labels = BUF_INIT(100);
+    open_repo(&r);
+    struct blob b = created(&r);
+    limit_memory(1);
+    assert_int_equal(repo_watch(&r, mono_now(), &eb), ERR_OK);
+    assert_true(r.checked);
+    assert_int_equal(repo_create(&r, &fresh), ERR_FULL);
+    assert_int_equal(repo_read(&r, str_of(b.id), &got, &labels), ERR_OK);
+    buf_fini(&labels);
+    repo_close(&r);
+}
+
+static void a_replica_is_ours_but_not_ready(void **state)
+{
+    (void)state;
+    struct repo r;
+    struct errbuf eb = { "" };
+    open_repo(&r);
+    mono_t now = mono_now();
+    (void)redis_server_ask(&server, "REPLICAOF", "127.0.0.1", "1", NULL);
+    enum err e = repo_watch(&r, now, &eb);
+    (void)redis_server_ask(&server, "REPLICAOF", "NO", "ONE", NULL);
+    assert_int_equal(e, ERR_FULL);
+    assert_true(r.checked); /* reading goes on */
+    assert_int_equal(repo_watch(&r, mono_after_ms(now, 1001), &eb), ERR_OK);
+    repo_close(&r);
+}
+
+static void new_blobs_reach_a_replica(void **state)
+{
+    (void)state;
+    static struct redis_server replica;
+    static char of[32];
+    static const char *const options[] = { "--replicaof", of, NULL };
+    struct repo r;
+    struct errbuf eb = { "" };
+    open_repo(&r);
+    mono_t now = mono_now(), deadline = mono_after_ms(now, WAIT_MS);
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_OK);
+    assert_int_equal(r.replicas, 0);
+    (void)snprintf(of, sizeof of, "127.0.0.1 %d", server.port);
+    (void)redis_server_ask(&server, "CONFIG", "SET", "repl-diskless-sync-delay", "0", NULL);
+    redis_server_start(&replica, options);
+    while (r.replicas == 0) {
+        now = mono_after_ms(now, 1001);
+        assert_int_equal(repo_watch(&r, now, &eb), ERR_OK);
+        assert_true(redis_server_look_again(deadline));
+    }
+    struct blob b = created(&r);
+    deadline = mono_after_ms(mono_now(), WAIT_MS); /* WAIT may have been missed by a busy machine */
+    while (strcmp(redis_server_ask(&replica, "EXISTS", key_of(KEY_BLOB, b.id), NULL), "1") != 0)
+        assert_true(redis_server_look_again(deadline));
+    redis_server_freeze(&replica);
+    mono_t begin = mono_now();
+    (void)created(&r);
+    assert_in_range(mono_since_us(mono_now(), begin) / 1000, 40, 1000);
+    redis_server_thaw(&replica);
+    redis_server_free(&replica);
+    repo_close(&r);
+}
+
 static void watching_while_redis_is_away(void **state)
 {
     (void)state;
@@ -1533,6 +1869,16 @@ int main(void)
         T(a_step_waits_while_redis_is_full),
         T(closing_ends_what_waits),
         T(all_agree_on_the_shards),
+        T(an_epoch_is_established_once),
+        T(nothing_wrong_is_said_while_the_data_is_gone),
+        T(who_knows_better_stops_the_work),
+        T(what_is_not_durable_is_refused),
+        T(what_is_changed_later_is_told),
+        T(settings_that_may_not_be_seen),
+        T(nothing_new_while_memory_runs_out),
+        T(a_full_redis_is_still_ours),
+        T(a_replica_is_ours_but_not_ready),
+        T(new_blobs_reach_a_replica),
         T(watching_while_redis_is_away),
         T(one_relay_leads_a_shard),
         T(the_leader_alone_forgets_rows),

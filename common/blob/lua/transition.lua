@@ -1,18 +1,19 @@
 -- Moves a blob on by one step that life_next decided, if the record is still the expected one.
 --
 -- KEYS  1 blob  2 timers  3 outbox  4 timeline  5 labels  6 the ids in the phase it leaves
---       7 those in the phase it comes to
+--       7 those in the phase it comes to  8 epoch
 -- ARGV  1 id  2 expected seq  3 expected updated_ms  4 delay of the timer in ms, -1: erased
 --       5 labels to store ('' none, '-' forget them)  6 name of the transition  7 events topic  8 event
 --       9 work topic ('' none)  10 work item  11.. field, value, field, value, ...
--- Reply {1} moved; {0, field, value, ...} the record as it is now; {-1} there is no such blob
+-- Reply {1} moved; {0, field, value, ...} the record as it is now; {-1} there is no such blob;
+--       {-2} there is none because this shard has lost its data
 --
 -- Atomic, because record, timer and what must be said belong together.  Only compares and
 -- writes.  Safe to repeat: the second call finds another seq.  The time stands beside seq,
 -- because after a failover that lost the last step another step may take the same seq.
 local record = redis.call('HMGET', KEYS[1], 'seq', 'updated_ms')
 local seq = record[1]
-if not seq then return {-1} end
+if not seq then return {redis.call('EXISTS', KEYS[8]) - 2} end
 if seq ~= ARGV[2] or record[2] ~= ARGV[3] then
   local reply = redis.call('HGETALL', KEYS[1])
   table.insert(reply, 1, 0)
