@@ -48,6 +48,7 @@ static void app_close(void *arg)
     struct watcher *w = &a->watcher;
     relay_stop(a->relay);
     httpc_close(w->http);
+    epoch_free(w->epoch);
     repo_close(&w->repo);
     dead_close(&w->dead);
     kafka_consumer_close(w->uploads);
@@ -69,6 +70,7 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
     w->uploads_fd = wake_open();
     w->timers = timers_new(w);
     w->phases = phases_new(w);
+    w->epoch = epoch_new(w);
     w->bucket = str_of(c->s3.bucket);
     const struct httpc_conf http = { .ca_bundle = c->aws.ca_bundle,
                                      .max_idle = 512,
@@ -84,7 +86,7 @@ static enum err app_open(struct svc *s, const void *arg, void **out, struct errb
         e = kafka_consumer_open(&w->uploads, &c->kafka, GROUP_WATCHER, TOPIC_UPLOADS, WINDOW,
                                 w->uploads_fd, eb);
     if (e == ERR_OK)
-        e = relay_start(&a->relay, &c->repo, &c->kafka, eb);
+        e = relay_start(&a->relay, &c->repo, &c->kafka, &w->repo.checked, eb);
     dead_init(&w->dead, &c->kafka, "upload-watcher", TOPIC_UPLOADS, w->uploads_fd);
     return e;
 }
@@ -127,6 +129,8 @@ static enum err app_run(struct svc *s, void *arg)
         enum err e = repo_watch(&w->repo, mono_now(), &eb);
         if (e == ERR_CONFIG)
             return svc_refuse(e, &eb);
+        if (e == ERR_OK || e == ERR_MISSING)
+            epoch_turn(w->epoch, mono_now());
         svc_dep(s, DEP_REDIS, e == ERR_OK);
         svc_dep(s, DEP_KAFKA, kafka_up(w->uploads) && relay_up(a->relay));
         svc_beat(s);
@@ -142,7 +146,7 @@ static const struct svc_def upload_watcher = {
     .n_conf = N_OF(groups),
     .conf_size = sizeof(struct conf),
     .metrics = { &redis_metrics, &redis_link_metrics, &kafka_metrics, &relay_metrics,
-                 &timers_metrics, &uploads_metrics, &phases_metrics, &dead_metrics },
+                 &timers_metrics, &uploads_metrics, &phases_metrics, &repo_metrics, &dead_metrics },
     .deps = { [DEP_REDIS] = "redis", [DEP_KAFKA] = "kafka" },
     .check = check,
     .open = app_open,

@@ -63,6 +63,7 @@ struct relay {
     int64_t rows; /* of this round */
     enum err failed;
     atomic_bool up;
+    const atomic_bool *may;
     int stop_fd;
     atomic_bool stopping;
     pthread_t thread;
@@ -111,6 +112,14 @@ static void pause_round(struct relay *r, int64_t ms)
         (void)poll(&stop, 1, (int)least(ms, RENEW_MS));
         (void)keep_leases(r);
     }
+}
+
+static void stand_by(struct relay *r, int64_t ms)
+{
+    struct pollfd stop = { .fd = r->stop_fd, .events = POLLIN };
+    for (unsigned i = 0; i < r->repo.shards; i++)
+        r->shard[i].leading = false;
+    (void)poll(&stop, 1, (int)ms);
 }
 
 static struct shard *shard_of(struct relay *r, struct str outbox)
@@ -262,6 +271,11 @@ static void *relay_thread(void *arg)
     int64_t pause_ms = PAUSE_MIN_MS;
     begin_anew(r);
     while (!atomic_load(&r->stopping)) {
+        if (!atomic_load(r->may)) { /* not our Redis: its leases and rows are not ours either */
+            begin_anew(r);
+            stand_by(r, PAUSE_MIN_MS);
+            continue;
+        }
         enum err e = one_round(r);
         atomic_store(&r->up, e == ERR_OK || e == ERR_MISSING);
         if (e == ERR_OK) {
@@ -286,7 +300,7 @@ static void *relay_thread(void *arg)
 }
 
 enum err relay_start(struct relay **out, const struct repo_conf *rc, const struct kafka_conf *kc,
-                     struct errbuf *eb)
+                     const atomic_bool *may, struct errbuf *eb)
 {
     struct relay *r = xcalloc(1, sizeof *r);
     enum err e = repo_open(&r->repo, rc, NULL, "upload-watcher", eb);
@@ -295,6 +309,7 @@ enum err relay_start(struct relay **out, const struct repo_conf *rc, const struc
         return e;
     }
     r->kafka = *kc;
+    r->may = may;
     r->stop_fd = wake_open();
     rand_uuid(r->who);
     for (unsigned i = 0; i < r->repo.shards; i++)

@@ -4,6 +4,7 @@
  *   timers.c   due timers            → a look at the bucket → transitions
  *   look.c     one question to S3
  *   phases.c   how many blobs are where, for operators
+ *   epoch.c    is this Redis the bucket's?
  *   relay.c    the outbox            → Kafka; a thread of its own
  *
  * All but the relay live on the main loop's thread.
@@ -33,6 +34,7 @@ struct watcher {
     struct dead dead; /* letters of S3 events */
     struct timers *timers;
     struct phases *phases;
+    struct epoch *epoch;
 };
 
 extern const struct metric_set phases_metrics, relay_metrics, timers_metrics, uploads_metrics;
@@ -66,9 +68,16 @@ void look_start(struct watcher *w, struct look *l, struct str object_key);
 /* Deletes the object; ERR_OK also when it was not there. */
 void look_erase(struct watcher *w, struct look *l, struct str object_key);
 
+struct epoch *epoch_new(struct watcher *w);
+void epoch_free(struct epoch *e); /* not while w->http is open.  NULL is fine. */
+/* To be called every turn in which Redis answered. */
+void epoch_turn(struct epoch *e, mono_t now);
+
 struct relay;
+/* Relays while *may is true. */
 MUSTUSE enum err relay_start(struct relay **out, const struct repo_conf *rc,
-                             const struct kafka_conf *kc, struct errbuf *eb);
+                             const struct kafka_conf *kc, const atomic_bool *may,
+                             struct errbuf *eb);
 /* Ends the thread and frees; rows not yet relayed stay in the outbox.  NULL is fine. */
 void relay_stop(struct relay *r);
 bool relay_up(const struct relay *r); /* the last round reached Redis and Kafka */
