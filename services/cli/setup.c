@@ -2,6 +2,7 @@
 #include "aws/cred.h"
 #include "aws/s3.h"
 #include "blob/keys.h"
+#include "cli/epoch.h"
 #include "cli/screen.h"
 #include "cli/verb.h"
 #include "net/httpc.h"
@@ -223,13 +224,28 @@ static const struct verb parts[] = {
       .n_conf = 3,
       .conf_size = sizeof(struct conf),
       .run = run_bucket },
+    { .name = "setup epoch",
+      .operands = "",
+      .about = "tell whether Redis and the bucket go together",
+      .more = "Every installation has an epoch, in Redis and in the bucket.  When Redis lost its "
+              "data the\n"
+              "services refuse to work, because they would answer 404 for blobs that were "
+              "accepted.  Restore\n"
+              "Redis, or give the data up with --accept-loss and restart every service.\n",
+      .example = "labelwire setup epoch --accept-loss",
+      .flags = epoch_flags,
+      .n_flags = EPOCH_FLAGS,
+      .conf = epoch_groups,
+      .n_conf = EPOCH_GROUPS,
+      .conf_size = sizeof(struct epoch_conf),
+      .run = epoch_run },
 };
 
 const struct verb verb_setup = {
     .name = "setup",
     .operands = "",
     .about = "create what is missing: the Kafka topics and the S3 bucket",
-    .more = "Without \"topics\" or \"bucket\" it does both.  Repeating it does no harm: what "
+    .more = "Without a word it does both.  Repeating it does no harm: what "
             "exists is\n"
             "left as it is.  A broker or store that is still starting is waited for.\n",
     .example = "labelwire setup topics",
