@@ -120,7 +120,7 @@ int epoch_run(const void *arg, char *const *operands, size_t n)
     const struct epoch_conf *c = arg;
     struct screen s;
     struct s3 s3;
-    struct cred *cred;
+    struct cred *cred = NULL;
     struct httpc *http;
     struct errbuf eb = { "" };
     const struct httpc_conf hc = { .ca_bundle = c->aws.ca_bundle,

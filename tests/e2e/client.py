@@ -101,7 +101,8 @@ class Client:
 
     def last_status(self, blob_id):
         """The flat status in the blob's last event."""
-        return self.events(blob_id)[-1]["data"]["status"]
+        events = self.events(blob_id)
+        return events[-1]["data"]["status"] if events else None
 
     def record(self, blob_id):
         """The record as Redis holds it."""

@@ -126,6 +126,7 @@ def test_same_event_many_times_is_one_recognition(client, stack):
                if blob_id in line]
     kcat(stack, "-P", "-t", "labelwire.uploads", feed="\n".join(uploads * 5) + "\n")
     assert client.label()[1].status == 200
+    wait_for("its events", lambda: "labels.saved" in client.event_types(blob_id))
     assert client.event_types(blob_id).count("recognition.started") == 1
 
 

@@ -3,7 +3,7 @@ import signal
 import time
 
 import pytest
-from client import PHOTO, Client, call, wait_for
+from client import PHOTO, Client, call, redis, wait_for
 from conftest import make_stack
 from stack import Stack
 
@@ -128,3 +128,20 @@ def test_another_number_of_shards_is_refused(stack):
     finally:
         del stack.settings["api-gateway:LW_SHARDS"]
         stack.start("api-gateway")
+
+
+def test_a_redis_that_is_not_durable_is_refused(client, stack):
+    redis(stack, "CONFIG", "SET", "appendfsync", "everysec")
+    try:
+        stack.kill("api-gateway")
+        with pytest.raises(Exception, match="died"):
+            stack.start("api-gateway")
+        log = stack.log_path("api-gateway").read_text()
+        assert "appendfsync of Redis is everysec" in log and "LW_REDIS_DURABILITY=standard" in log
+        stack.settings["api-gateway:LW_REDIS_DURABILITY"] = "standard"
+        stack.start("api-gateway")
+        assert client.label()[1].status == 200
+    finally:
+        redis(stack, "CONFIG", "SET", "appendfsync", "always")
+        stack.settings.pop("api-gateway:LW_REDIS_DURABILITY", None)
+        stack.restart("api-gateway")

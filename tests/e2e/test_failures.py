@@ -40,7 +40,7 @@ def test_never_uploaded(client, receiver):
     answer = client.ended(created["blob_id"])
     assert answer.json == {"description": "Blob upload is timed out.",
                            "payload": {"blob_id": created["blob_id"], "status": "upload-timed-out"}}
-    assert client.event_types(created["blob_id"]) == ["blob.created", "upload.timed_out"]
+    wait_for("both events", lambda: client.event_types(created["blob_id"]) == ["blob.created", "upload.timed_out"])
     assert receiver.got == []
 
 
@@ -98,6 +98,7 @@ def test_rekognition_in_trouble_for_a_while(client, stack, trouble):
     finally:
         control.unlink()
     assert answer.status == 200
+    wait_for("its events", lambda: "labels.saved" in client.event_types(blob_id))
     assert ("recognition.postponed" in client.event_types(blob_id)) == (trouble["count"] == 3)
 
 

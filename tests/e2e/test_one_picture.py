@@ -39,7 +39,7 @@ def test_labels_arrive_at_get_and_at_the_callback(client, receiver):
     assert headers["Content-Type"] == "application/json"
     assert headers["traceparent"].startswith("00-")
     wait_for("success", lambda: client.last_status(blob_id) == "success")
-    assert client.event_types(blob_id) == LIFE
+    wait_for("its whole life told", lambda: client.event_types(blob_id) == LIFE)
     assert client.get(blob_id).body == answer.body
 
 
@@ -82,7 +82,7 @@ def test_upload_with_a_content_type_nobody_signed(client):
 def test_png_without_callback(client):
     blob_id, answer = client.label(png(300, 200))
     assert answer.status == 200
-    assert client.last_status(blob_id) == "success"
+    wait_for("success told", lambda: client.last_status(blob_id) == "success")
 
 
 def test_record_keeps_what_was_seen(client):
