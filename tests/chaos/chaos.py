@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "deploy/local")]
 
 import stacks  # noqa: E402
-from check import History, check, ended, firsts, time_of, timeline, touching, type_of, OUTCOMES  # noqa: E402
-from check import TOUCHES_CALL, TOUCHES_CALLBACK, Fault  # noqa: E402
+from check import OUTCOMES, TOUCHES_CALL, TOUCHES_CALLBACK, Fault, History, check, ended, excused  # noqa: E402
+from check import firsts, time_of, timeline, touching, type_of  # noqa: E402
 from faults import SPAN, Faults, one, schedule  # noqa: E402
 from layout import SCALED  # noqa: E402
 from load import KINDS, Hooks, Load  # noqa: E402
@@ -149,7 +149,7 @@ class Run:
                 if count > 1:
                     by = {f"{f.kind} {f.target}" for f in touching(blob, events, history.faults, targets)}
                     self.extra[what][", ".join(sorted(by)) or "no fault"] += count - 1
-        answered = [request.took for request in history.requests if request.status]
+        answered = [request.took for request in history.requests if not excused(request, history.faults)]
         self.slowest = max([self.slowest, *answered])
 
     def recovery(self, history) -> float:

@@ -275,10 +275,16 @@ def check_bodies(blob: Blob, got: list[Callback]):
             yield "I6", f"the callback said {body!r}, GET {blob.last_get[1]!r}"
 
 
+def excused(request: Request, faults: list[Fault]) -> bool:
+    """Whether its gateway was hit itself."""
+    return any(fault.target == request.gateway and fault.touches(request.at, request.at + request.took)
+               for fault in faults)
+
+
 def request_problem(request: Request, faults: list[Fault]) -> str:
-    """I7 of one request: what is wrong with it, or "". A gateway that was hit itself is excused."""
+    """I7 of one request: what is wrong with it, or ""."""
     on = [fault for fault in faults if fault.touches(request.at, request.at + request.took)]
-    if any(fault.target == request.gateway for fault in on):
+    if excused(request, on):
         return ""
     limit = REQUEST_LIMIT_FAULT if on else REQUEST_LIMIT
     if not request.status:

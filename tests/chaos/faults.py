@@ -30,6 +30,7 @@ CHOICES = [
     (1, "fail", ("rekognition",), (1, 4)),
 ]
 CONTROL = {
+    "": {"mode": "normal", "delay_ms": 150},  # without a fault: as slow as in life
     "slow": {"mode": "normal", "delay_ms": 1500},
     "throttle": {"mode": "throttle"},
     "fail": {"mode": "fail"},
@@ -73,6 +74,7 @@ class Faults:
         self.log: list[Fault] = []
         self.died: list[str] = []
         self.pids = {name: stack.processes[name].pid for name in stack.names}
+        self.control("")
 
     def carry_out(self, plan: list[Planned]) -> None:
         """All of a schedule, side by side; returns when all that was hit is ready again."""
@@ -84,7 +86,10 @@ class Faults:
 
     def _later(self, planned: Planned) -> None:
         threading.Event().wait(planned.at)
-        self.hit(planned)
+        try:
+            self.hit(planned)
+        except Exception as error:  # a thread's own would pass unseen
+            self.died.append(f"{planned}: {error!r}")
 
     def hit(self, planned: Planned) -> None:
         """One fault, until what was hit is ready again."""
@@ -106,12 +111,16 @@ class Faults:
                 self.died.append(f"{name} did not stop on SIGTERM")
             self.start(name)
         else:
-            control = self.stack.state / "rekognition-control.json"
-            control.with_suffix(".new").write_text(json.dumps(CONTROL[planned.kind]))
-            control.with_suffix(".new").rename(control)
+            self.control(planned.kind)
             threading.Event().wait(planned.lasts)
-            control.unlink()
+            self.control("")
         fault.end = time.time()
+
+    def control(self, kind: str) -> None:
+        """How Rekognition behaves from now on."""
+        control = self.stack.state / "rekognition-control.json"
+        control.with_suffix(".new").write_text(json.dumps(CONTROL[kind]))
+        control.with_suffix(".new").rename(control)
 
     def start(self, name: str) -> None:
         """Starts a process that is down and waits until it is ready."""

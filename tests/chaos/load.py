@@ -30,18 +30,21 @@ CONTENT = {"invalid": b"this is not a picture\n" * 40, "small": png(79, 300)}
 
 
 class Hooks(Receiver):
-    """The receivers of all callbacks; the path says how each behaves."""
+    """The receivers of all callbacks; the path says how each behaves. They take their time, so that faults hit."""
 
     def __init__(self):
         super().__init__()
         self.log: list[Callback] = []
+        self.asked: set[str] = set()
         self.lock = threading.Lock()
 
     def answer(self, path, body):
-        kind = path.rpartition("/")[2]
+        _, number, kind = path.split("/")
+        threading.Event().wait(int(number, 16) % 300 / 1000)
         with self.lock:
-            first = all(callback.path != path for callback in self.log) if kind == "flaky" else False
-            status = 410 if kind == "gone" else 500 if first else 204
+            first = path not in self.asked
+            self.asked.add(path)
+            status = 410 if kind == "gone" else 500 if kind == "flaky" and first else 204
             self.log.append(Callback(time.time(), path, body, status))
         return status
 
