@@ -32,7 +32,7 @@ from layout import SCALED  # noqa: E402
 from load import KINDS, Hooks, Load  # noqa: E402
 from processes import stop  # noqa: E402
 from stack import Stack, StackError  # noqa: E402
-from watch import Events, Logs, Memory, lag_left  # noqa: E402
+from watch import GROUPS, Events, Letters, Logs, Memory, lag_left, send_poison  # noqa: E402
 
 OUTCOME_PATIENCE = 60.0  # seconds after the last fault until every blob has its outcome
 FAULT_EVERY = 20.0  # seconds, in a soak
@@ -58,7 +58,7 @@ class Run:
                                   twice=twice, say=lambda _: None)
         self.say(f"state in {self.state}")
         self.stack.up()
-        self.hooks, self.events = Hooks(), Events(self.stack)
+        self.hooks, self.events, self.letters = Hooks(), Events(self.stack), Letters(self.stack)
         self.logs, self.memory, self.faults = Logs(self.stack), Memory(self.stack), Faults(self.stack)
         self.gateways = [(name, self.stack.urls[name.removeprefix("api-")]) for name in self.stack.names
                          if name.startswith("api-gateway")]
@@ -66,6 +66,7 @@ class Run:
         self.callbacks: dict[str, list] = {}
         self.paid: Counter = Counter()
         self.settled: set[str] = set()
+        self.poison: dict[str, bool] = {}
         self.wrong: list[str] = []
         self.outcomes: Counter = Counter()
         self.numbers: Counter = Counter()
@@ -78,6 +79,7 @@ class Run:
     def close(self):
         """Takes everything down; the folder stays if it can explain something."""
         self.events.stop()
+        self.letters.stop()
         self.memory.stop()
         self.hooks.close()
         self.stack.down()
@@ -89,6 +91,16 @@ class Run:
     def load(self, rate, seed, weights=None):
         return Load(self.gateways, self.hooks, rate, seed, weights)
 
+    def send_poison(self) -> None:
+        """One unreadable message to each service that reads Kafka."""
+        for topic in GROUPS.values():
+            text = f"poison {len(self.poison)} for {topic}"
+            self.poison[text] = False
+            self.poison[text] = send_poison(self.stack, topic, text)
+
+    def buried(self) -> bool:
+        return all(self.letters.of[text] for text, sure in self.poison.items() if sure)
+
     def wait_for_outcomes(self, load) -> None:
         """Until every blob of the load, and every other that has events, is over; not longer than promised."""
         deadline = time.monotonic() + OUTCOME_PATIENCE
@@ -96,7 +108,8 @@ class Run:
         while time.monotonic() < deadline:
             events = self.events.snapshot()
             new = set(events) - self.settled
-            if sure.keys() <= events.keys() and all(ended(events[one], sure.get(one, "maybe")) for one in new):
+            over = sure.keys() <= events.keys() and all(ended(events[one], sure.get(one, "maybe")) for one in new)
+            if over and self.buried():
                 break
             threading.Event().wait(0.1)
 
@@ -118,7 +131,8 @@ class Run:
             blobs=blobs, requests=requests, faults=self.past_faults,
             callbacks=[callback for blob in blobs for callback in self.callbacks.pop(blob.path, ())],
             events={blob: events[blob] for blob in mine & events.keys()},
-            paid={blob: self.paid.pop(blob) for blob in mine & self.paid.keys()})
+            paid={blob: self.paid.pop(blob) for blob in mine & self.paid.keys()},
+            poison=self.poison if others else {}, letters=self.letters.of if others else Counter())
         self.wrong += [*died, *bad]
         for text in (*died, *bad):
             self.say(f"WRONG  {text}")
@@ -147,7 +161,7 @@ class Run:
             for what, count, targets in (("callbacks", calls[blob.path], TOUCHES_CALLBACK),
                                          ("paid calls", history.paid.get(blob.id, 0), TOUCHES_CALL)):
                 if count > 1:
-                    by = {f"{f.kind} {f.target}" for f in touching(blob, events, history.faults, targets)}
+                    by = {f"{f.kind.split()[0]} {f.target}" for f in touching(blob, events, history.faults, targets)}
                     self.extra[what][", ".join(sorted(by)) or "no fault"] += count - 1
         answered = [request.took for request in history.requests if not excused(request, history.faults)]
         self.slowest = max([self.slowest, *answered])
@@ -183,13 +197,12 @@ class Run:
     def table(self) -> str:
         doubles = sum("outcomes" in text for text in self.wrong)
         lines = [f"{name:<28} {count}" for name, count in self.numbers.items()]
-        lines += [f"{'double outcomes':<28} {doubles}"]
+        lines += [f"{'double outcomes':<28} {doubles}",
+                  f"{'poison buried':<28} {len(self.letters.of)} of {len(self.poison)}, in {sum(self.letters.of.values())} letters"]
         lines += [f"{f'{kind}: {outcome}':<36} {count}" for (kind, outcome), count in sorted(self.outcomes.items())]
         for what, by in self.extra.items():
             lines += [f"{f'extra {what}':<28} {sum(by.values())}"]
             lines += [f"    {count:>4}  {faults}" for faults, count in by.most_common(12)]
-        if self.paid[""]:
-            lines += [f"{'paid calls of unknown blobs':<28} {self.paid['']}"]
         lines += [f"{'slowest API answer':<28} {self.slowest:.2f} s", f"{'longest recovery':<28} {self.longest:.1f} s"]
         lines += [f"{f'memory of {name}':<32} {size / 1e6:.0f} MB" for name, size in self.memory.most().items()]
         return "\n".join(["", *lines, ""])
@@ -197,8 +210,7 @@ class Run:
 
 # --- failpoints ------------------------------------------------------------------------------------------------
 
-DEATH_PATIENCE = 45.0  # seconds until a service that is armed must have died
-ERASING_PATIENCE = 120.0  # the same where a retention has to end first
+DEATH_PATIENCE = 75.0  # seconds until an armed service must have died: those before it in line die meanwhile
 MANY_SLOW = {**KINDS, "plain": 55, "absent": 15, "flaky": 12}
 
 
@@ -210,11 +222,7 @@ def failpoints() -> dict[str, list[str]]:
         for name in re.findall(r'FAILPOINT\("([^"]+)"\)', path.read_text()):
             for owner in owners:
                 owned[owner].append(name)
-    return {service: sorted(names, key=patience) for service, names in owned.items()}
-
-
-def patience(name: str) -> float:
-    return ERASING_PATIENCE if name == "timers.erased" else DEATH_PATIENCE
+    return {service: sorted(names, key="timers.erased".__eq__) for service, names in owned.items()}
 
 
 def die_at(run: Run, service: str, name: str) -> None:
@@ -228,11 +236,11 @@ def die_at(run: Run, service: str, name: str) -> None:
     process.start(stack._command(service), stack.env(service))
     stack.settings[key] = ""
     begun = time.monotonic()
-    while process.pid and time.monotonic() < begun + patience(name):
+    while process.pid and time.monotonic() < begun + DEATH_PATIENCE:
         threading.Event().wait(0.02)
     died = time.monotonic() - begun
     if process.pid:
-        run.wrong.append(f"{service} did not die at {name} within {patience(name):.0f} s")
+        run.wrong.append(f"{service} did not die at {name} within {DEATH_PATIENCE:.0f} s")
         stop([process], 25)
     elif process._child.returncode != -signal.SIGKILL:
         run.wrong.append(f"{service} died before {name}:\n{process.tail()}")
@@ -244,7 +252,7 @@ def die_at(run: Run, service: str, name: str) -> None:
 def command_failpoints(args) -> int:
     points = failpoints()
     settings = {f"{service}:FAILPOINT": "" for service in SCALED}
-    settings |= {f"{service}:LW_RETENTION": "60s" for service in SCALED}
+    settings |= {f"{service}:LW_RETENTION": "20s" for service in SCALED}
     run = Run(args, settings=settings)
     try:
         run.say(f"{sum(map(len, points.values()))} failpoints, {args.rate or 6} blobs/s")
@@ -253,8 +261,9 @@ def command_failpoints(args) -> int:
                  for service, names in points.items()]
         for lane in lanes:
             lane.start()
-        for lane in lanes:
-            lane.join()
+        while any(lane.is_alive() for lane in lanes):
+            run.send_poison()
+            threading.Event().wait(1)
         load.stop()
         run.say(f"all died and came back; waiting for the outcomes of {len(load.blobs)} blobs")
         run.wait_for_outcomes(load)
@@ -285,7 +294,8 @@ def one_schedule(run: Run, seed: int, rate: float) -> None:
     doer.start()
     threading.Event().wait(SPAN / 2)
     load.slow = False
-    threading.Event().wait(SPAN / 2)
+    run.send_poison()
+    threading.Event().wait(max(0.0, begun + SPAN - time.monotonic()))
     load.stop()
     doer.join()
     run.wait_for_outcomes(load)
@@ -308,6 +318,7 @@ def command_soak(args) -> int:
         while time.monotonic() < end - FAULT_EVERY:
             fault = one(dice, 0, FAULT_EVERY / 2)
             begun = time.monotonic()
+            run.send_poison()
             run.faults.carry_out([fault])
             threading.Event().wait(max(0.0, begun + FAULT_EVERY - time.monotonic()))
             settle_old(run, load)

@@ -7,6 +7,7 @@
     I5   accepted callbacks and paid calls: one for each blob, and one more at most for each fault that touched them
     I6   all callbacks of a blob and the last GET have the same body
     I7   every API request has a whole answer in time: 2xx, 4xx, or 503 with Retry-After
+    I14  what is no message of ours comes to labelwire.dead, and nothing else does
 
 The rest needs no thought and is told by whoever watched (chaos.py): I8 memory, I11 recovery, I12 nothing left in
 Kafka, I13 no secrets in logs, and no process that died by itself.
@@ -49,7 +50,7 @@ LEGAL = {
     "delivery.asked_again": ("finished", "delivering"),
     "retention.ended": ("finished", "erasing"),
     "erasing.asked": ("*", "erasing"),
-    "erasing.repeated": ("erasing", "erasing"),
+    "object.erased": ("erasing", "erasing"),
     "blob.erased": ("erasing", "erasing"),
 }
 BEGINS_GENERATION = {"upload.seen_late", "upload.replaced", "recognition.asked_again"}
@@ -123,6 +124,8 @@ class History:
     events: dict[str, list[dict]] = field(default_factory=dict)  # by blob, each in the topic's order
     paid: dict[str, int] = field(default_factory=dict)  # DetectLabels calls answered with labels, by blob
     faults: list[Fault] = field(default_factory=list)
+    poison: dict[str, bool] = field(default_factory=dict)  # unreadable messages; whether Kafka took them for sure
+    letters: Counter[str] = field(default_factory=Counter)  # what is in labelwire.dead
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,10 @@ def check(history: History) -> list[Violation]:
         for invariant, text in (*check_outcome(blob, events, got), *check_bodies(blob, got),
                                 *check_duplicates(blob, events, got, history)):
             found.append(Violation(invariant, blob.id, text))
+    found += [Violation("I14", "", f"{text} never came to labelwire.dead")
+              for text, sure in history.poison.items() if sure and not history.letters[text]]
+    found += [Violation("I14", "", f"{text} is in labelwire.dead") for text in history.letters
+              if text not in history.poison]
     for request in history.requests:
         problem = request_problem(request, history.faults)
         if problem:

@@ -2,6 +2,7 @@
 import copy
 import re
 import sys
+from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def sound():
         requests=[Request(1000.0, 0.1, "api-gateway", "POST", 201)],
         callbacks=[Callback(1006.5, "/b1", BODY, 204)],
         events={"b1": [event(seq, *step) for seq, step in enumerate(LIFE, 1)]},
-        paid={"b1": 1})
+        paid={"b1": 1}, poison={"p": True, "perhaps": False}, letters=Counter({"p": 2}))
 
 
 def found(history):
@@ -148,6 +149,8 @@ def request(**fields):
     pytest.param("I7", request(status=0, problem="reset"), id="empty close"),
     pytest.param("I7", request(status=500), id="500"),
     pytest.param("I7", request(status=503), id="503 without Retry-After"),
+    pytest.param("I14", lambda h: h.letters.clear(), id="poison that nobody buried"),
+    pytest.param("I14", lambda h: h.letters.update(["work"]), id="a letter that was a message of ours"),
 ])
 def test_violation_is_seen(invariant, doctor):
     history = copy.deepcopy(sound())
