@@ -195,10 +195,10 @@ class Run:
         return 1 if self.wrong else 0
 
     def table(self) -> str:
-        doubles = sum("outcomes" in text for text in self.wrong)
+        doubles, letters = sum("outcomes" in text for text in self.wrong), self.letters.of
+        buried = f"{len(letters)} of {len(self.poison)}, in {sum(letters.values())} letters"
         lines = [f"{name:<28} {count}" for name, count in self.numbers.items()]
-        lines += [f"{'double outcomes':<28} {doubles}",
-                  f"{'poison buried':<28} {len(self.letters.of)} of {len(self.poison)}, in {sum(self.letters.of.values())} letters"]
+        lines += [f"{'double outcomes':<28} {doubles}", f"{'poison buried':<28} {buried}"]
         lines += [f"{f'{kind}: {outcome}':<36} {count}" for (kind, outcome), count in sorted(self.outcomes.items())]
         for what, by in self.extra.items():
             lines += [f"{f'extra {what}':<28} {sum(by.values())}"]
@@ -300,7 +300,7 @@ def one_schedule(run: Run, seed: int, rate: float) -> None:
     doer.join()
     run.wait_for_outcomes(load)
     run.last_gets(load)
-    run.past_faults.clear()
+    run.past_faults.clear()  # they explain nothing about blobs that came later
     history = run.settle(load, load.blobs)
     verdict = "ok" if len(run.wrong) == wrong else f"{len(run.wrong) - wrong} WRONG"
     run.say(f"seed {seed:<4} {verdict:<8} {len(load.blobs):>3} blobs, recovered in {run.recovery(history):4.1f} s, "

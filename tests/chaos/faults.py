@@ -135,13 +135,11 @@ class Faults:
                     break
         self.pids[name] = self.stack.processes[name].pid
 
-    def look(self, name: str) -> bool:
-        """Whether a process is still the one that was started; if it died by itself, that is noted and it is started."""
-        if name not in self.pids or (self.pids[name] and self.stack.processes[name].pid == self.pids[name]):
-            return True
-        self.died.append(f"{name} died by itself:\n{self.stack.processes[name].tail()}")
-        self.start(name)
-        return False
+    def look(self, name: str) -> None:
+        """If a process is not the one that was started, it died by itself: that is noted, and it is started."""
+        if name in self.pids and self.stack.processes[name].pid != self.pids[name]:
+            self.died.append(f"{name} died by itself:\n{self.stack.processes[name].tail()}")
+            self.start(name)
 
     def take(self) -> tuple[list[Fault], list[str]]:
         """The faults so far and who died by himself; both begin anew."""

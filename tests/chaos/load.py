@@ -133,6 +133,7 @@ def upload(url, content):
             answer = call(url, "PUT", content, timeout=WINDOW)
             if answer.status == 200:
                 return "yes" if time.monotonic() < begun + WINDOW + GRACE / 2 else "maybe"
+            lost |= answer.status >= 500
         except ConnectionRefusedError:
             pass
         except (OSError, http.client.HTTPException):
