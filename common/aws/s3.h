@@ -106,9 +106,13 @@ enum s3_verdict {
     S3_DENIED,  /* keys, clock, region or bucket are wrong: alarm, no user can help it */
 };
 
-/* e is what done() was told.  A HEAD has no error body, so for it a missing bucket is S3_ABSENT;
- * and AWS answers 403 for a missing object to those who may not list the bucket. */
+/* e is what done() was told.  A HEAD has no error body, so for it a missing bucket is S3_ABSENT
+ * (a HEAD of the bucket itself tells); and AWS answers 403 for a missing object to those who may
+ * not list the bucket. */
 enum s3_verdict s3_verdict(const struct httpc_req *rq, enum err e);
+
+/* What an operator can do about an answer that is neither S3_OK nor S3_ABSENT.  Static. */
+const char *s3_hint(const struct httpc_req *rq, enum err e);
 
 /* The <Code> of an error, letters and digits only, such as "SlowDown"; STR_NONE when there is
  * none.  Borrowed from rq->answer. */

@@ -67,6 +67,19 @@ enum s3_verdict s3_verdict(const struct httpc_req *rq, enum err e)
     return verdict_of_status(rq);
 }
 
+const char *s3_hint(const struct httpc_req *rq, enum err e)
+{
+    if (rq->tls)
+        return AWS_TLS_HINT;
+    if (e == ERR_OK && rq->status == 404)
+        return "is there a bucket LW_S3_BUCKET at LW_S3_ENDPOINT? `labelwire setup bucket` makes "
+               "it";
+    if (s3_verdict(rq, e) == S3_DENIED)
+        return "check the AWS_ variables, LW_S3_BUCKET and the clock; s3:ListBucket is needed to "
+               "tell a missing object from a forbidden one";
+    return "it is tried again; if it stays, is it S3 that answers at LW_S3_ENDPOINT?";
+}
+
 static struct str without_quotes(struct str etag)
 {
     if (str_starts(etag, S("W/")))

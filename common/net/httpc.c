@@ -337,6 +337,7 @@ static enum err judge(struct transfer *t, CURLcode rc)
     bool bad_url = rc == CURLE_URL_MALFORMAT || rc == CURLE_UNSUPPORTED_PROTOCOL;
     if (!t->asked && (bad_url || rc == CURLE_LOGIN_DENIED)) /* the latter: a user in the URL */
         return explain(t, rc, ERR_INVAL);
+    t->rq->tls = rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CONNECT_ERROR;
     bool below_http = rc == CURLE_SEND_ERROR || rc == CURLE_RECV_ERROR || rc == CURLE_GOT_NOTHING;
     return explain(t, rc, t->asked && (t->header_bytes > 0 || !below_http) ? ERR_REMOTE : ERR_IO);
 }
@@ -494,4 +495,5 @@ void httpc_req_fini(struct httpc_req *rq)
     rq->status = 0;
     rq->took_us = 0;
     rq->why[0] = '\0';
+    rq->tls = false;
 }

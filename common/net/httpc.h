@@ -74,6 +74,7 @@ struct httpc_req { /* zeroed before the first use */
     struct buf answer;  /* body */
     int64_t took_us;
     char why[128]; /* for people; never holds the URL's query */
+    bool tls;      /* ERR_IO: the handshake failed, or the peer's certificate was not believed */
     void *handle;  /* httpc's own; not NULL while in flight */
 };
 

@@ -36,7 +36,7 @@ static void replaced(struct httpc_req *rq, enum err e)
     struct s3_object found;
     if (e == ERR_CLOSED) {
         item_end(it, e);
-    } else if (s3_verdict(rq, e) != S3_OK || s3_object(rq, &found) != ERR_OK ||
+    } else if (s3_verdict(rq, e) != S3_OK || s3_object(rq, &found) != ERR_OK || found.etag.n == 0 ||
                str_eq(found.etag, str_of(it->change.b.etag))) {
         item_postpone(it, false, "object_changed", "The object was replaced while it was read.");
     } else {
@@ -86,7 +86,7 @@ bool object_got(struct item *it, struct httpc_req *rq, enum err e)
         break;
     }
     LOG(WARN, "s3.get_failed", F_STR("blob", it->change.b.id), F_INT("status", rq->status),
-        F_STR("why", rq->why));
+        F_STR("why", rq->why), F_STR("hint", s3_hint(rq, e)));
     item_postpone(it, false, "s3_unavailable", "S3 did not hand out the object.");
     return false;
 }

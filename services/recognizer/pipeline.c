@@ -65,8 +65,8 @@ static void answered(struct call *c, enum err e)
         break;
     }
     LOG(WARN, "rekognition.failed", F_STR("blob", it->change.b.id), F_STR("verdict", code),
-        F_STR("code", c->error.code), F_STR("message", message),
-        F_INT("status", c->rq.http.status));
+        F_STR("code", c->error.code), F_STR("message", message), F_INT("status", c->rq.http.status),
+        F_STR("hint", c->rq.http.tls ? AWS_TLS_HINT : ""));
     if (c->verdict == REKOG_BROKEN)
         broken_answer(it, message);
     else
@@ -94,11 +94,21 @@ static void call(struct item *it, struct str image)
 
 /* ---- the object */
 
+/* Half a picture would be called invalid, which is not its owner's fault. */
+static void came_short(struct item *it)
+{
+    item_postpone(it, false, "s3_unavailable", "S3 handed out less than all of the object.");
+}
+
 static void got_whole(struct httpc_req *rq, enum err e)
 {
     struct item *it = rq->owner;
-    if (object_got(it, rq, e))
+    if (!object_got(it, rq, e))
+        return;
+    if ((int64_t)rq->answer.n == it->change.b.size)
         call(it, buf_str(&rq->answer));
+    else
+        came_short(it);
 }
 
 static void probed(struct repo_change *c, enum err e)
@@ -126,6 +136,11 @@ static void got_head(struct httpc_req *rq, enum err e)
     struct s3_object found = { .size = 0 };
     if (!empty && s3_object(rq, &found) != ERR_OK) {
         item_postpone(it, false, "s3_unavailable", "S3 did not say how large the object is.");
+        return;
+    }
+    int64_t want = found.size < IMAGE_HEAD_BYTES ? found.size : IMAGE_HEAD_BYTES;
+    if ((int64_t)rq->answer.n < want) {
+        came_short(it);
         return;
     }
     image_probe(empty ? STR_NONE : buf_str(&rq->answer), (uint64_t)found.size,

@@ -522,6 +522,29 @@ static void test_verdicts_by_code(void **state)
     }
 }
 
+static void test_hints(void **state)
+{
+    (void)state;
+    static const struct {
+        enum err e;
+        int status;
+        bool tls;
+        const char *want; /* a part of it */
+    } rows[] = {
+        { ERR_OK, 403, false, "s3:ListBucket" },        { ERR_OK, 404, false, "labelwire setup" },
+        { ERR_OK, 503, false, "tried again" },          { ERR_IO, 0, false, "LW_S3_ENDPOINT" },
+        { ERR_IO, 0, true, "AWS_CA_BUNDLE must name" }, { ERR_TIMEOUT, 0, false, "tried again" },
+    };
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        struct httpc_req rq;
+        answer_init(&rq, "HEAD", rows[i].status, STR_NONE);
+        rq.tls = rows[i].tls;
+        if (strstr(s3_hint(&rq, rows[i].e), rows[i].want) == NULL)
+            fail_msg("row %zu", i);
+        httpc_req_fini(&rq);
+    }
+}
+
 #define C32 "abcdefghijklmnopqrstuvwxyz012345"
 
 static void test_error_codes(void **state)
@@ -633,6 +656,7 @@ int main(void)
         cmocka_unit_test(test_create_bucket),
         cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_verdicts_by_code),
+        cmocka_unit_test(test_hints),
         cmocka_unit_test(test_error_codes),
         cmocka_unit_test(test_error_code_is_sought_near_the_beginning),
         cmocka_unit_test(test_objects),

@@ -863,6 +863,7 @@ static void test_tls(void **state)
         enum err e = httpc_perform(h, &rq);
         if (e != tls_rows[i].want || strstr(rq.why, tls_rows[i].want_why) == NULL)
             fail_msg("%s: %s, %s", tls_rows[i].why, err_name(e), rq.why);
+        assert_int_equal(rq.tls, e != ERR_OK);
         httpc_req_fini(&rq);
         httpc_close(h);
         kill(pid, SIGKILL);
