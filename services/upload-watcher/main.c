@@ -50,6 +50,7 @@ static void app_close(void *arg)
     httpc_close(w->http);
     epoch_free(w->epoch);
     repo_close(&w->repo);
+    uploads_look_again(w, mono_now(), false);
     dead_close(&w->dead);
     kafka_consumer_close(w->uploads);
     timers_free(w->timers);
@@ -114,6 +115,7 @@ static void turn(struct watcher *w, int stop_fd, bool open)
         kafka_serve(w->uploads);
     }
     dead_turn(&w->dead, now);
+    uploads_look_again(w, now, open);
     repo_turn(&w->repo, now);
     httpc_poll(w->http, fds, N_OF(fds), wait_ms(w, mono_now(), open));
     repo_turn(&w->repo, mono_now());

@@ -13,6 +13,8 @@
 #include "blob/s3event.h"
 #include "upload-watcher/watcher.h"
 
+#define AGAIN_MS 1000
+
 enum { M_RECORDS, M_FOREIGN };
 static struct metric metrics[] = {
     [M_RECORDS] = { "labelwire_uploads_records_total", NULL, "Created objects told by S3 events.",
@@ -32,6 +34,7 @@ struct message {
 
 struct record {
     struct message *m;
+    struct record *next; /* resting */
     struct s3event ev;
     struct repo_change change;
     struct look look;
@@ -57,15 +60,20 @@ static void record_end(struct record *r, enum err e)
 
 static void looked(struct look *l, enum err e);
 
+static void look(struct record *r)
+{
+    r->look.done = looked;
+    r->look.owner = r;
+    look_start(r->m->w, &r->look, str_of(r->ev.key));
+}
+
 static void applied(struct repo_change *c, enum err e)
 {
     struct record *r = c->owner;
     FAILPOINT("uploads.stored");
     if (e == ERR_CONFLICT && c->ev.hearsay && !str_eq(c->ev.etag, str_of(c->b.etag))) {
         /* Replaced, or an old event that comes late: only a look can tell. */
-        r->look.done = looked;
-        r->look.owner = r;
-        look_start(r->m->w, &r->look, str_of(r->ev.key));
+        look(r);
         return;
     }
     if (e == ERR_MISSING)
@@ -86,11 +94,32 @@ static void apply(struct record *r, const struct life_event *ev)
 static void looked(struct look *l, enum err e)
 {
     struct record *r = l->owner;
+    struct watcher *w = r->m->w;
     bool known = r->change.b.seq > 0; /* else the blob's timer looks again anyway */
-    if (e == ERR_OK && l->found.type == LIFE_UPLOADED)
+    if (e == ERR_OK && l->found.type == LIFE_UPLOADED) {
         apply(r, &l->found);
-    else
-        record_end(r, e != ERR_OK && known ? ERR_CLOSED : e);
+    } else if (e == ERR_OK || e == ERR_CLOSED || !known) {
+        record_end(r, e);
+    } else {
+        if (w->resting == NULL)
+            w->look_again = mono_after_ms(mono_now(), AGAIN_MS);
+        r->next = w->resting;
+        w->resting = r;
+    }
+}
+
+void uploads_look_again(struct watcher *w, mono_t now, bool open)
+{
+    struct record *r = w->resting, *next;
+    if (open && mono_until_ms(now, w->look_again) > 0)
+        return;
+    for (w->resting = NULL; r != NULL; r = next) {
+        next = r->next;
+        if (open)
+            look(r);
+        else
+            record_end(r, ERR_CLOSED);
+    }
 }
 
 static void take_record(struct message *m, const struct s3event *ev)
@@ -116,9 +145,7 @@ static void take_record(struct message *m, const struct s3event *ev)
                                        .etag = str_of(r->ev.etag),
                                        .size = ev->size });
     } else { /* a store that does not tell all: ask */
-        r->look.done = looked;
-        r->look.owner = r;
-        look_start(w, &r->look, str_of(r->ev.key));
+        look(r);
     }
 }
 

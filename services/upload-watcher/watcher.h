@@ -31,6 +31,10 @@ struct watcher {
     struct kafka_consumer *uploads;
     int uploads_fd; /* readable when events arrive */
     unsigned uploads_busy, timers_busy, looking;
+    unsigned looks_failed;              /* in a row */
+    mono_t look_pause, bucket_is_there; /* until then */
+    struct record *resting;             /* of uploads.c: their looks failed */
+    mono_t look_again;
     struct dead dead; /* letters of S3 events */
     struct timers *timers;
     struct phases *phases;
@@ -42,6 +46,8 @@ extern const struct metric_set phases_metrics, relay_metrics, timers_metrics, up
 /* Takes as many S3 events as may be in progress. */
 void uploads_admit(struct watcher *w);
 bool uploads_have_room(const struct watcher *w);
+/* Looks again for those whose look failed, once a second; not open: gives them up. */
+void uploads_look_again(struct watcher *w, mono_t now, bool open);
 
 struct timers *timers_new(struct watcher *w);
 void timers_free(struct timers *t);
@@ -55,10 +61,12 @@ void phases_free(struct phases *ph);
 void phases_count(struct phases *ph, mono_t now);
 
 /* Asks S3 for the object of b, then tells what it found: LIFE_UPLOADED with etag and size,
- * LIFE_ABSENT, or ERR_IO when S3 could not say, ERR_FULL when too many are asking. */
+ * LIFE_ABSENT (in a bucket that is there), or ERR_IO when S3 could not say, ERR_FULL when too many
+ * are asking, or S3 is in trouble. */
 struct look {
     struct watcher *w;
     struct s3_req request;
+    mono_t deadline;
     char etag[130];
     struct life_event found;
     void (*done)(struct look *, enum err);

@@ -67,6 +67,14 @@ class Client:
     def get(self, blob_id):
         return call(f"{self.url}/blobs/{blob_id}")
 
+    def prompt(self, blob_id):
+        """The promise that holds whatever happens behind the gateway: POST and GET answer within a second."""
+        for method, path, statuses in (("POST", "/blobs", {201}), ("GET", f"/blobs/{blob_id}", {200, 404})):
+            begun = time.monotonic()
+            answer = call(self.url + path, method, b"" if method == "POST" else None)
+            assert answer.status in statuses, (method, answer.status, answer.body)
+            assert time.monotonic() - begun < 1, f"{method} took {time.monotonic() - begun:.1f} s"
+
     def upload(self, created, content=PHOTO):
         answer = call(created["upload_url"], "PUT", content, timeout=30)
         assert answer.status == 200, (answer.status, answer.body)
@@ -123,6 +131,20 @@ def redis(stack, *words):
     done = subprocess.run(["redis-cli", "-p", str(stack.ports["redis"]), *words], text=True, check=True,
                           capture_output=True, timeout=10)
     return done.stdout
+
+
+def metric(stack, service, name):
+    """The sum of a metric over its labels."""
+    lines = call(stack.urls[service] + "/metrics").body.decode().splitlines()
+    values = [float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name]
+    assert values, f"{service} has no metric {name}"
+    return sum(values)
+
+
+def log_lines(stack, service, event):
+    """The lines of a service's log that tell of an event."""
+    lines = stack.log_path(service).read_text(errors="replace").splitlines()
+    return [json.loads(line) for line in lines if f'"event":"{event}"' in line]
 
 
 class Server(http.server.ThreadingHTTPServer):

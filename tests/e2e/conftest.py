@@ -7,7 +7,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from client import Client, Receiver  # noqa: E402
-from stacks import BIN, ROOT, make_stack, sound  # noqa: E402, F401
+from stacks import make_stack, sound  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,7 @@ import time
 
 import pytest
 from client import PHOTO, Client, call, redis, wait_for
-from conftest import make_stack
-from stack import Stack
+from stacks import DeafStack, make_stack
 
 SERVICES = ("api-gateway", "upload-watcher", "recognizer", "callback-dispatcher")
 
@@ -96,18 +95,6 @@ def refused(stack):
         return call(stack.urls["gateway"] + "/blobs", "POST", b"").status == 503
     except OSError:
         return False
-
-
-class DeafStack(Stack):
-    """Its S3 server tells nobody of uploads."""
-
-    def _command(self, name):
-        command = super()._command(name)
-        if name == "versitygw":
-            silent = self.state / "no-events.json"
-            silent.write_text('{"s3:ObjectRemoved:*": true}')
-            command[command.index("--event-filter") + 1] = silent
-        return command
 
 
 def test_lost_event_is_found_by_the_timer(tmp_path):

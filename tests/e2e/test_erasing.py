@@ -1,6 +1,6 @@
 """After the retention nothing of a blob is left: not in Redis, not in the bucket."""
 from client import PHOTO, call, png, redis, wait_for
-from conftest import MOVERS
+from stacks import MOVERS
 
 SETTINGS_HERE = {f"{service}:LW_RETENTION": "2s" for service in MOVERS}
 READ = {"string": ("GET",), "hash": ("HGETALL",), "list": ("LRANGE", "0", "-1"),

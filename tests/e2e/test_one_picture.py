@@ -3,7 +3,7 @@ import json
 import subprocess
 
 from client import PHOTO, Client, call, kcat, png, wait_for
-from conftest import BIN, ROOT, make_stack
+from stacks import BIN, ROOT, make_stack
 
 LIFE = ["blob.created", "upload.seen", "recognition.started", "image.probed", "labels.saved", "delivery.started",
         "delivery.done"]

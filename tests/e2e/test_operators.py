@@ -3,7 +3,7 @@ import re
 import subprocess
 
 from client import call, wait_for
-from conftest import BIN
+from stacks import BIN
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from client import call, redis, wait_for
-from conftest import make_stack
+from stacks import make_stack
 from stack import Stack
 
 QUICK = 1.0  # seconds for an answer

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from client import call, kcat, wait_for
-from conftest import make_stack, sound
+from stacks import make_stack, sound
 from parts import VERSITYGW
 
 KEYS = "[default]\naws_access_key_id = {0}\naws_secret_access_key = {0}-secret\n"
