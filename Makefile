@@ -100,7 +100,8 @@ $(B)/unit/%_test: $(B)/obj/tests/unit/%_test.o $$(call service_objs,$$(subst /,,
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -ljpeg -lpng -lcmocka -o $@
 $(B)/integration/%_test: $(B)/obj/tests/integration/%_test.o $(B)/obj/tests/integration/redis_server.o $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka -o $@
+$(B)/integration/relay_test: $(call service_objs,upload-watcher)
 $(B)/tools/%: $(B)/obj/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@

@@ -3,7 +3,8 @@
  * A round: keep the leases, read rows (XREAD BLOCK, so a row is on its way at once), produce
  * them in order with the idempotent producer, wait for the acknowledgements, forget the rows.
  * A crash between produce and forget repeats rows, and consumers do not mind: the record
- * decides.  While Kafka is down the round waits and the outbox grows.
+ * decides.  While Kafka is down the round waits and the outbox grows.  A row that Kafka refuses
+ * holds up its own shard, whose rows must keep their order, and no other.
  *
  * Thread   all of it on the relay's own, but relay_start/stop/up.
  */
@@ -27,7 +28,7 @@
 #define ROWS_MAX     "500" /* of one shard and round */
 #define FLUSH_MS     1000
 #define PAUSE_MIN_MS 500
-#define PAUSE_MAX_MS 30000
+#define PAUSE_MAX_MS 10000
 #define ROW_ID_MAX   48U
 
 enum { M_ROWS, M_LEADING, M_OUTBOX, M_OUTBOX_AGE, M_ERRORS };
@@ -40,8 +41,9 @@ static struct metric metrics[] = {
                    METRIC_GAUGE, 0 },
     [M_OUTBOX_AGE] = { "labelwire_relay_outbox_age_ms", NULL, "Age of the oldest waiting row.",
                        METRIC_GAUGE, 0 },
-    [M_ERRORS] = { "labelwire_relay_errors_total", NULL, "Rounds that had to be repeated.",
-                   METRIC_COUNTER, 0 },
+    [M_ERRORS] = { "labelwire_relay_errors_total", NULL,
+                   "Rounds that had to be repeated, and rows that were refused.", METRIC_COUNTER,
+                   0 },
 };
 const struct metric_set relay_metrics = { metrics, N_OF(metrics) };
 
@@ -50,6 +52,8 @@ struct shard {
     bool leading;
     char read[ROW_ID_MAX]; /* id of the last row that was read; "0" from the beginning */
     bool unforgotten;      /* rows up to it are produced and not yet forgotten */
+    mono_t resume;         /* a row was refused: not read before */
+    int64_t pause_ms;      /* the last such pause; 0: none since a row got through */
     struct repo_outbox_state left;
 };
 
@@ -157,21 +161,55 @@ static enum err produce(struct relay *r, const struct redis_val *row)
     return e;
 }
 
+/* What is refused for good must not be repeated at full speed. */
+static int64_t longer(int64_t pause_ms)
+{
+    return pause_ms == 0 ? PAUSE_MIN_MS : least(2 * pause_ms, PAUSE_MAX_MS);
+}
+
+static void rest(struct shard *s)
+{
+    s->pause_ms = longer(s->pause_ms);
+    s->resume = mono_after_ms(mono_now(), s->pause_ms);
+    s->unforgotten = true; /* that is how the gauges follow */
+    metric_add(&metrics[M_ERRORS], 1);
+}
+
+static bool is_read(const struct shard *s)
+{
+    return s->leading && mono_until_ms(mono_now(), s->resume) == 0;
+}
+
+/* Those of one shard. */
+static enum err produce_all(struct relay *r, struct shard *s, const struct redis_val *rows)
+{
+    enum err e = ERR_OK;
+    for (size_t n = 0; n < redis_len(rows) && e == ERR_OK; n++) {
+        const struct redis_val *row = redis_at(rows, n);
+        e = produce(r, row);
+        if (e == ERR_REMOTE || e == ERR_TOOBIG) {
+            rest(s);
+            return ERR_OK;
+        }
+        if (e == ERR_OK)
+            e = str_copy(s->read, ROW_ID_MAX, redis_text(redis_at(row, 0)));
+        if (e == ERR_OK) {
+            s->unforgotten = true;
+            s->pause_ms = 0;
+            r->rows++;
+        }
+    }
+    return e;
+}
+
 static void take_rows(void *arg, const struct redis_val *streams)
 {
     struct relay *r = arg;
     for (size_t i = 0; i < redis_len(streams) && r->failed == ERR_OK; i++) {
-        const struct redis_val *stream = redis_at(streams, i), *rows = redis_at(stream, 1);
+        const struct redis_val *stream = redis_at(streams, i);
         struct shard *s = shard_of(r, redis_text(redis_at(stream, 0)));
-        for (size_t n = 0; s != NULL && n < redis_len(rows) && r->failed == ERR_OK; n++) {
-            const struct redis_val *row = redis_at(rows, n);
-            r->failed = produce(r, row);
-            if (r->failed != ERR_OK)
-                break;
-            r->failed = str_copy(s->read, ROW_ID_MAX, redis_text(redis_at(row, 0)));
-            s->unforgotten = true;
-            r->rows++;
-        }
+        if (s != NULL)
+            r->failed = produce_all(r, s, redis_at(stream, 1));
     }
 }
 
@@ -179,15 +217,21 @@ static enum err read_rows(struct relay *r)
 {
     struct str argv[6 + 2 * REPO_SHARDS_MAX] = { S("XREAD"), S("COUNT"), S(ROWS_MAX),
                                                  S("BLOCK"), S("500"),   S("STREAMS") };
-    size_t n = 6;
-    for (unsigned i = 0; i < r->repo.shards; i++)
-        if (r->shard[i].leading)
-            argv[n++] = str_of(r->shard[i].outbox.text);
-    for (unsigned i = 0; i < r->repo.shards; i++)
-        if (r->shard[i].leading)
-            argv[n++] = str_of(r->shard[i].read);
+    struct shard *of[REPO_SHARDS_MAX];
+    size_t n_of = 0, n = 6;
     r->rows = 0;
     r->failed = ERR_OK;
+    for (unsigned i = 0; i < r->repo.shards; i++)
+        if (is_read(&r->shard[i]))
+            of[n_of++] = &r->shard[i];
+    if (n_of == 0) {
+        pause_round(r, BLOCK_MS);
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < n_of; i++)
+        argv[n++] = str_of(of[i]->outbox.text);
+    for (size_t i = 0; i < n_of; i++)
+        argv[n++] = str_of(of[i]->read);
     _Static_assert(BLOCK_MS == 500, "the argument above is this number");
     enum err e = redis_command(r->repo.redis, argv, n, BLOCK_MS, take_rows, r);
     return e != ERR_OK ? e : r->failed;
@@ -240,8 +284,6 @@ static enum err renew_producer(struct relay *r)
     return e;
 }
 
-/* Rows that were sent are forgotten also when a later one was refused: else every repeat would
- * send them again. */
 static enum err one_round(struct relay *r)
 {
     if (r->producer == NULL && renew_producer(r) != ERR_OK)
@@ -268,7 +310,7 @@ static enum err one_round(struct relay *r)
 static void *relay_thread(void *arg)
 {
     struct relay *r = arg;
-    int64_t pause_ms = PAUSE_MIN_MS;
+    int64_t pause_ms = 0;
     begin_anew(r);
     while (!atomic_load(&r->stopping)) {
         if (!atomic_load(r->may)) { /* not our Redis: its leases and rows are not ours either */
@@ -279,7 +321,7 @@ static void *relay_thread(void *arg)
         enum err e = one_round(r);
         atomic_store(&r->up, e == ERR_OK || e == ERR_MISSING);
         if (e == ERR_OK) {
-            pause_ms = PAUSE_MIN_MS;
+            pause_ms = 0;
             continue;
         }
         if (e == ERR_MISSING) { /* another leads, we stand by */
@@ -288,10 +330,8 @@ static void *relay_thread(void *arg)
         }
         metric_add(&metrics[M_ERRORS], 1);
         begin_anew(r);
+        pause_ms = e == ERR_REMOTE ? longer(pause_ms) : PAUSE_MIN_MS; /* or a connection was lost */
         pause_round(r, pause_ms);
-        /* What is refused for good must not be repeated at full speed; a lost connection may. */
-        pause_ms =
-            e == ERR_REMOTE || e == ERR_TOOBIG ? least(2 * pause_ms, PAUSE_MAX_MS) : PAUSE_MIN_MS;
     }
     for (unsigned i = 0; i < r->repo.shards; i++) /* so that another need not wait it out */
         if (r->shard[i].leading)
