@@ -28,10 +28,10 @@ extern const struct conf_key aws_conf_keys[7];
 /* Adds a line when no keys are given, or half of them. */
 void aws_conf_check(const struct aws_conf *c, struct buf *problems);
 
-/* For operators, when a peer's certificate is not believed. */
+/* For operators, when httpc_req.tls says what failed. */
 #define AWS_TLS_HINT                                                                               \
-    "check the endpoint's certificate and its host name; if an authority of your own signed it, "  \
-    "AWS_CA_BUNDLE must name that one"
+    "does the endpoint speak https, with a certificate for this host name? if an authority of "    \
+    "your own signed that, AWS_CA_BUNDLE must name it"
 
 struct cred_keys {
     struct aws_creds creds;

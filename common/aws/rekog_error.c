@@ -195,5 +195,5 @@ enum rekog_verdict rekog_verdict(struct rekog_error *out, const struct rekog_req
                                 buf_str(&rq->http.answer));
     *out = (struct rekog_error){ "", "" };
     read_message(out->message, sizeof out->message, str_of(rq->http.why));
-    return e == ERR_DENIED ? REKOG_DENIED : REKOG_TRANSIENT;
+    return e == ERR_DENIED || rq->http.tls ? REKOG_DENIED : REKOG_TRANSIENT;
 }

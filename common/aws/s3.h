@@ -103,7 +103,7 @@ enum s3_verdict {
     S3_ABSENT,  /* no such object */
     S3_CHANGED, /* not the object that was asked for: if_match, range or max_answer do not fit */
     S3_RETRY,   /* overload, time-out, lost connection: later */
-    S3_DENIED,  /* keys, clock, region or bucket are wrong: alarm, no user can help it */
+    S3_DENIED,  /* keys, clock, region, bucket or TLS are wrong: alarm, no user can help it */
 };
 
 /* e is what done() was told.  A HEAD has no error body, so for it a missing bucket is S3_ABSENT

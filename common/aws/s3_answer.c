@@ -59,7 +59,7 @@ enum s3_verdict s3_verdict(const struct httpc_req *rq, enum err e)
     if (e == ERR_TOOBIG)
         return S3_CHANGED;
     if (e != ERR_OK)
-        return e == ERR_DENIED || e == ERR_INVAL ? S3_DENIED : S3_RETRY;
+        return e == ERR_DENIED || e == ERR_INVAL || rq->tls ? S3_DENIED : S3_RETRY;
     struct str code = s3_error_code(rq);
     for (size_t i = 0; i < N_OF(codes) && code.n > 0; i++)
         if (str_eq(code, str_of(codes[i].code)))

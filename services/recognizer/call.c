@@ -142,9 +142,10 @@ static void say_denied(struct caller *p, const struct call *c)
     if (log_once_a_minute(&p->next_alarm))
         LOG(ERROR, "rekognition.denied", F_STR("code", c->error.code),
             F_STR("message", c->error.message), F_INT("status", c->rq.http.status),
-            F_STR("hint", "the keys need the IAM actions rekognition:DetectLabels and "
-                          "s3:GetObject on the bucket; are AWS_REGION and "
-                          "LW_REKOGNITION_ENDPOINT right?"));
+            F_STR("hint", c->rq.http.tls ? AWS_TLS_HINT
+                                         : "the keys need the IAM actions rekognition:DetectLabels "
+                                           "and s3:GetObject on the bucket; are AWS_REGION and "
+                                           "LW_REKOGNITION_ENDPOINT right?"));
 }
 
 /* ---- the answer */

@@ -57,9 +57,11 @@ static void denied(struct item *it, const struct httpc_req *rq)
     }
     if (log_once_a_minute(&it->p->next_s3_alarm))
         LOG(ERROR, "s3.denied", F_STR("blob", it->change.b.id), F_INT("status", rq->status),
-            F_VIEW("code", code),
-            F_STR("hint", "the keys need the IAM action s3:GetObject on LW_S3_BUCKET; are "
-                          "AWS_REGION and LW_S3_ENDPOINT right?"));
+            F_VIEW("code", code), F_STR("why", rq->why),
+            F_STR("hint", rq->tls
+                              ? AWS_TLS_HINT
+                              : "the keys need the IAM action s3:GetObject on LW_S3_BUCKET; are "
+                                "AWS_REGION and LW_S3_ENDPOINT right?"));
     item_postpone(it, true, "s3_denied", "S3 refused to hand out the object.");
 }
 

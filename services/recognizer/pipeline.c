@@ -66,7 +66,9 @@ static void answered(struct call *c, enum err e)
     }
     LOG(WARN, "rekognition.failed", F_STR("blob", it->change.b.id), F_STR("verdict", code),
         F_STR("code", c->error.code), F_STR("message", message), F_INT("status", c->rq.http.status),
-        F_STR("hint", c->rq.http.tls ? AWS_TLS_HINT : ""));
+        F_STR("hint", c->rq.http.status > 0
+                          ? ""
+                          : "is it Rekognition that answers at LW_REKOGNITION_ENDPOINT?"));
     if (c->verdict == REKOG_BROKEN)
         broken_answer(it, message);
     else

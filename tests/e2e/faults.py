@@ -1,4 +1,4 @@
-"""An S3 server that fails as told: a proxy before the real one, for one service or more.
+"""Servers that fail as told: an S3 server, by a proxy before the real one, and the TLS of any server.
 
     with FaultyS3(port_of_the_real_one) as s3:
         s3.fail("HEAD", error(503, "SlowDown"), of=blob_id)
@@ -10,7 +10,11 @@ What is not told to fail passes unchanged, Host included, because Host is signed
 import collections
 import http.client
 import http.server
+import select
+import socket
+import ssl
 import threading
+from contextlib import suppress
 from xml.sax.saxutils import escape
 
 HOST = "127.0.0.1"
@@ -208,3 +212,56 @@ def without(header):
         if header == "content-length":
             exchange.drop()
     return how
+
+
+class TlsFront:
+    """TLS before a server that speaks plain HTTP; show() says with which certificate, or how it fails."""
+    HANG, PLAIN = "hang", "plain"
+
+    def __init__(self, port_behind):
+        self.behind, self.shown = port_behind, self.HANG
+        self.changed = threading.Event()
+        self.listener = socket.create_server((HOST, 0), backlog=128)
+        self.url = f"https://{HOST}:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.show(self.HANG)
+        self.listener.close()
+
+    def show(self, what):
+        """A PEM file with certificate and key, HANG or PLAIN, for connections from now on."""
+        self.shown = what
+        self.changed.set()  # ends what hangs
+        self.changed = threading.Event()
+
+    def accept(self):
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=self.serve, args=(self.listener.accept()[0],), daemon=True).start()
+
+    def serve(self, client):
+        with suppress(OSError), client:
+            if self.shown == self.HANG:
+                self.changed.wait(60)
+            elif self.shown == self.PLAIN:
+                client.recv(1024)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            else:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(self.shown)
+                with context.wrap_socket(client, server_side=True) as tls:
+                    self.carry(tls)
+
+    def carry(self, tls):
+        with socket.create_connection((HOST, self.behind)) as behind:
+            while True:
+                ready = [tls] if tls.pending() else select.select([tls, behind], [], [])[0]
+                for here in ready:
+                    data = here.recv(65536)
+                    if not data:
+                        return
+                    (behind if here is tls else tls).sendall(data)

@@ -369,6 +369,8 @@ static void transfer_errors(void **state)
         struct rekog_error out;
         assert_int_equal(rekog_verdict(&out, &rq, rows[i].e), rows[i].verdict);
         assert_string_equal(out.message, "connection reset");
+        rq.http.tls = true; /* configuration, whatever it looks like */
+        assert_int_equal(rekog_verdict(&out, &rq, rows[i].e), REKOG_DENIED);
     }
 }
 
