@@ -122,14 +122,14 @@ void kafka_consumer_close(struct kafka_consumer *c);
 /* Also serves rebalances and waits for the commit of a partition that goes away, so call it at
  * least once a second even when busy.  False: nothing now, or no room. */
 bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out);
-/* kafka_next() would go on although the fd is quiet: take more, if there is room for it, before
- * sleeping. */
 /* Instead of kafka_next() while the caller has no room: serves rebalances and keeps the group's
  * patience; what arrives is kept for later. */
 void kafka_serve(struct kafka_consumer *c);
+/* kafka_next() would go on although the fd is quiet: take more, if there is room for it, before
+ * sleeping. */
 bool kafka_more(const struct kafka_consumer *c);
 /* A ticket from before a rebalance is counted and ignored: the message comes again, here or
- * elsewhere. */
+ * elsewhere.  So is one from before the topic was deleted and made anew. */
 void kafka_done(struct kafka_consumer *c, struct kafka_ticket t);
 bool kafka_up(const struct kafka_consumer *c);             /* a broker was connected a second ago */
 int64_t kafka_head_age_ms(const struct kafka_consumer *c); /* age of the oldest unfinished */

@@ -90,6 +90,13 @@ static void part_pause(struct kafka_consumer *c, struct part *p, bool pause)
         F_STR("topic", c->topic), F_INT("partition", partition));
 }
 
+/* What is in flight no longer counts for the position. */
+static void part_forget(struct part *p)
+{
+    metric_add(&kafka_rows[KAFKA_IN_FLIGHT], -(int64_t)offwin_in_flight(&p->win));
+    offwin_reset(&p->win);
+}
+
 /* Forgets the partition: what is in flight will come again to whoever gets it next. */
 static void part_drop(struct kafka_consumer *c, struct part *p)
 {
@@ -100,8 +107,7 @@ static void part_drop(struct kafka_consumer *c, struct part *p)
         part_pause(c, p, false);
     if (c->stuck == p)
         c->stuck = NULL;
-    metric_add(&kafka_rows[KAFKA_IN_FLIGHT], -(int64_t)offwin_in_flight(&p->win));
-    offwin_reset(&p->win);
+    part_forget(p);
     p->assigned = false;
 }
 
@@ -375,6 +381,11 @@ static void hand_out(struct kafka_consumer *c, rd_kafka_message_t *m, struct kaf
     if (c->watcher)
         return;
     struct part *p = part_get(c, m->partition);
+    if (m->offset <= offwin_last(&p->win)) { /* the topic was deleted and made anew */
+        LOG(WARN, "kafka.offsets_began_anew", F_STR("topic", c->topic),
+            F_INT("partition", m->partition), F_INT("offset", m->offset));
+        part_forget(p);
+    }
     out->ticket.slot = m->partition;
     out->ticket.at = offwin_begin(&p->win, m->offset);
     p->since[out->ticket.at.seq & (c->window - 1)] = mono_now();

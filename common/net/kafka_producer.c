@@ -49,8 +49,10 @@ enum err kafka_producer_open(struct kafka_producer **out, const struct kafka_con
                              struct errbuf *eb)
 {
     static const struct kafka_setting settings[] = {
-        { "enable.idempotence", "true", false },   /* also: acks=all, order kept */
-        { "message.timeout.ms", "0", false },      /* a message waits for its broker for ever */
+        { "enable.idempotence", "true", false }, /* also: acks=all, order kept */
+        { "message.timeout.ms", "0", false },    /* a message waits for its broker for ever */
+        /* A topic that is missing for so long is missing: setup made them before. */
+        { "topic.metadata.propagation.max.ms", "5000", false },
         { "linger.ms", "1", false },               /* the caller has a batch ready already */
         { "message.max.bytes", "1048588", false }, /* a broker's default for its topics */
         { "queue.buffering.max.messages", "10000", false },

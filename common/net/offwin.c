@@ -33,10 +33,15 @@ uint32_t offwin_in_flight(const struct offwin *w)
     return w->tail - w->head;
 }
 
+int64_t offwin_last(const struct offwin *w)
+{
+    return w->tail == w->head ? OFFWIN_NONE : slot_of(w, w->tail - 1)->offset;
+}
+
 struct offwin_ticket offwin_begin(struct offwin *w, int64_t offset)
 {
     assert(!offwin_full(w) && offset >= 0 && offset < INT64_MAX);
-    assert(w->tail == w->head || slot_of(w, w->tail - 1)->offset < offset);
+    assert(offwin_last(w) < offset);
     *slot_of(w, w->tail) = (struct offwin_slot){ .offset = offset };
     return (struct offwin_ticket){ .epoch = w->epoch, .seq = w->tail++ };
 }

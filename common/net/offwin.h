@@ -40,6 +40,8 @@ void offwin_init(struct offwin *w, struct offwin_slot *slots, uint32_t cap);
 void offwin_reset(struct offwin *w);
 bool offwin_full(const struct offwin *w);
 uint32_t offwin_in_flight(const struct offwin *w);
+/* The offset delivered last, while anything is in flight; else OFFWIN_NONE. */
+int64_t offwin_last(const struct offwin *w);
 /* Records a delivered message.  Not when full; offsets grow. */
 struct offwin_ticket offwin_begin(struct offwin *w, int64_t offset);
 /* Marks one complete.  False: the ticket is from before a reset, nothing happened. */

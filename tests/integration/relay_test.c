@@ -150,7 +150,8 @@ static void relay_begin(void)
     struct errbuf eb = { "" };
     const struct repo_conf conf = { .redis = { .url = server.url, .timeout_ms = 5000 },
                                     .shards = SHARDS };
-    if (relay_start(&relay, &conf, &kafka.conf, &eb) != ERR_OK)
+    static const atomic_bool may = true;
+    if (relay_start(&relay, &conf, &kafka.conf, &may, &eb) != ERR_OK)
         fail_msg("%s", eb.text);
 }
 

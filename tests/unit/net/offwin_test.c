@@ -66,8 +66,11 @@ static void test_late_ticket_is_refused(void **state)
     struct offwin_slot slots[2];
     struct offwin w;
     offwin_init(&w, slots, 2);
+    assert_int_equal(offwin_last(&w), OFFWIN_NONE);
     struct offwin_ticket old = offwin_begin(&w, 7);
+    assert_int_equal(offwin_last(&w), 7);
     offwin_reset(&w);
+    assert_int_equal(offwin_last(&w), OFFWIN_NONE);
     assert_int_equal(offwin_in_flight(&w), 0);
     struct offwin_ticket again = offwin_begin(&w, 7); /* the same message, delivered once more */
     assert_false(offwin_done(&w, old));
