@@ -96,11 +96,14 @@ static struct cred_keys *keys_from_environment(const struct aws_conf *c)
     return k;
 }
 
-static enum err keys_from_file(struct cred_keys **out, const struct aws_conf *c, struct errbuf *eb)
+/* NULL: eb says why. */
+static struct cred_keys *keys_from_file(const struct aws_conf *c, struct errbuf *eb)
 {
     FILE *f = fopen(c->credentials_file, "re");
-    if (f == NULL)
-        return errbuf_set(eb, ERR_CONFIG, "%s: %m", c->credentials_file);
+    if (f == NULL) {
+        (void)errbuf_set(eb, ERR_CONFIG, "%s: %m", c->credentials_file);
+        return NULL;
+    }
     struct cred_keys *k = keys_new();
     char *at = buf_reserve(&k->text, CRED_FILE_MAX); /* at once: no copy of a secret stays behind */
     if (at != NULL)
@@ -110,12 +113,11 @@ static enum err keys_from_file(struct cred_keys **out, const struct aws_conf *c,
     enum err e = whole ? profile_read(&k->creds, buf_str(&k->text), str_of(c->profile), eb)
                        : errbuf_set(eb, ERR_CONFIG, "cannot be read, or is larger than %u bytes",
                                     CRED_FILE_MAX);
-    if (e == ERR_OK) {
-        *out = k;
-        return ERR_OK;
-    }
+    if (e == ERR_OK)
+        return k;
+    (void)errbuf_wrap(eb, e, "%s", c->credentials_file);
     cred_release(k);
-    return errbuf_wrap(eb, e, "%s", c->credentials_file);
+    return NULL;
 }
 
 static bool same_creds(const struct aws_creds *a, const struct aws_creds *b)
@@ -151,8 +153,8 @@ enum err cred_open(struct cred **out, const struct aws_conf *conf, struct errbuf
     else if (stat(conf->credentials_file, &c->seen) != 0)
         e = errbuf_set(eb, ERR_CONFIG, "AWS_SHARED_CREDENTIALS_FILE: %s: %m",
                        conf->credentials_file);
-    else if ((e = keys_from_file(&c->keys, conf, eb)) != ERR_OK)
-        (void)errbuf_wrap(eb, e, "AWS_SHARED_CREDENTIALS_FILE");
+    else if ((c->keys = keys_from_file(conf, eb)) == NULL)
+        e = errbuf_wrap(eb, ERR_CONFIG, "AWS_SHARED_CREDENTIALS_FILE");
     if (e == ERR_OK)
         c->keys->version = 1;
     buf_fini(&problems);
@@ -174,9 +176,9 @@ void cred_close(struct cred *c)
 /* A file that cannot be read just now, or is half written, leaves the keys as they are. */
 static void read_again(struct cred *c)
 {
-    struct cred_keys *fresh = NULL;
     struct errbuf eb = { "" };
-    if (keys_from_file(&fresh, c->conf, &eb) != ERR_OK) {
+    struct cred_keys *fresh = keys_from_file(c->conf, &eb);
+    if (fresh == NULL) {
         LOG(WARN, "credentials.unreadable", F_STR("reason", eb.text));
         return;
     }

@@ -6,6 +6,7 @@
 #define BURST_S        0.25     /* seconds' worth of tokens that may be saved up */
 #define DOUBLING       0.693147 /* ln 2: so much for each success doubles the rate in a second */
 #define PROBING        0.02     /* of the rate, each second */
+#define BOLDER_S       10.0
 #define LOWERED        0.7
 #define NEARLY         0.8 /* of what was too much */
 #define AT_LEAST_APART (500 * INT64_C(1000000))
@@ -70,6 +71,12 @@ static void count(struct pace *p, mono_t now)
     p->used++;
 }
 
+/* The longer ago the last refusal, the bolder: what was found out then may not hold any more. */
+static double probing(double seconds)
+{
+    return fmin(DOUBLING, PROBING * (1 + pow(seconds / BOLDER_S, 2)));
+}
+
 void pace_succeeded(struct pace *p, mono_t now)
 {
     count(p, now);
@@ -77,7 +84,8 @@ void pace_succeeded(struct pace *p, mono_t now)
         return;
     unsigned used = p->used > p->used_before ? p->used : p->used_before;
     double bound = fmin(p->max, 2 * (double)used);
-    double grown = p->rate < p->good ? fmin(p->good, p->rate + DOUBLING) : p->rate + PROBING;
+    double grown = p->rate < p->good ? fmin(p->good, p->rate + DOUBLING)
+                                     : p->rate + probing((double)(now.ns - p->cut.ns) / SECOND_NS);
     fill(p, now);
     p->rate = fmax(p->rate, fmin(bound, grown));
 }

@@ -1,9 +1,10 @@
 /* pace.h - how many calls per second a peer takes that does not tell its quota.  Pure.
  *
  * A token bucket whose rate finds itself.  It starts small and doubles every second up to the last
- * rate known to be good, then probes upwards by 2 % a second.  A throttled call lowers it to 0.7
- * for half a second, and 0.8 of what was too much is the new known good rate.  An outage
- * lowers it too, but forgets nothing: the first answers bring the old rate back within seconds.
+ * rate known to be good, then probes upwards, by 2 % a second at first and ever faster.  A
+ * throttled call lowers it to 0.7, twice a second at most, and 0.8 of what was too much is the
+ * new known good rate.  An outage lowers it too, but forgets nothing: the first answers bring
+ * the old rate back within seconds.
  * It only grows while it is really used: to at most twice the calls that succeed in a second.
  *
  * Thread   one; time is an argument and must not go back.

@@ -118,7 +118,7 @@ static void two_share_a_quota(void **state)
         double quota, throttled_max, used_min;
     } rows[] = {
         { 50, 0.02, 0.95 },  /* AWS' default in three regions */
-        { 5, 0.05, 0.95 },   /* in the others */
+        { 5, 0.06, 0.95 },   /* in the others */
         { 500, 0.02, 0.95 }, /* raised on request */
     };
     for (size_t i = 0; i < N_OF(rows); i++) {
@@ -158,6 +158,23 @@ static void quota_that_shrinks(void **state)
     run(&s, clients, 1, &ms, 60000);
     assert_true(s.throttled < 0.03 * (s.answered + s.throttled));
     assert_true(s.answered > 0.85 * 60 * 20);
+}
+
+/* Somebody else used all of it for a while: what was learnt then is soon outdated. */
+static void quota_that_comes_back(void **state)
+{
+    (void)state;
+    struct server s;
+    int64_t ms = 1;
+    begin(&s, 50, 1000);
+    run(&s, clients, 1, &ms, 60000);
+    s.quota = s.tokens = 0.5;
+    run(&s, clients, 1, &ms, 30000);
+    assert_true(clients[0].pace.rate <= 2);
+    s.quota = s.tokens = 50;
+    run(&s, clients, 1, &ms, 40000);
+    run(&s, clients, 1, &ms, 10000);
+    assert_true(s.answered > 0.85 * 500);
 }
 
 /* ---- an outage */
@@ -260,6 +277,7 @@ int main(void)
         cmocka_unit_test(two_share_a_quota),
         cmocka_unit_test(slow_start),
         cmocka_unit_test(quota_that_shrinks),
+        cmocka_unit_test(quota_that_comes_back),
         cmocka_unit_test(outage),
         cmocka_unit_test(one_failure_is_forgotten_at_once),
         cmocka_unit_test(never_above_the_bound),
