@@ -44,7 +44,7 @@ enum repo_epoch_state {
     REPO_EPOCH_NONE,   /* no data was ever there, as far as this process knows */
     REPO_EPOCH_GOOD,
     REPO_EPOCH_LOST,    /* another than the one seen before, or none any more */
-    REPO_EPOCH_FOREIGN, /* see repo.foreign */
+    REPO_EPOCH_FOREIGN, /* see repo_say_foreign() */
 };
 
 struct repo {
@@ -56,11 +56,11 @@ struct repo {
     atomic_bool checked;  /* this is the right Redis, as of the last look; else nothing is done */
     atomic_bool crowded;  /* its memory runs out: nothing new is begun */
     atomic_uint replicas; /* that new blobs should reach before they are acknowledged */
-    bool foreign;         /* set by who knows better (upload-watcher): not the right Redis */
     char epoch[UUID_LEN + 1]; /* of the data that it held when first seen; "": not seen yet */
 
     /* repo's own */
     int durability;
+    bool foreign;
     bool accepted; /* the first look found nothing to refuse */
     enum repo_epoch_state epoch_state;
     mono_t next_check, next_profile;
@@ -87,6 +87,10 @@ int64_t repo_wait_ms(struct repo *r, mono_t now, int64_t at_most_ms);
  * ERR_MISSING: it does not hold our data (not yet, or it was lost): wait; when it holds it again,
  * all goes on.  Other errors: Redis is not there now, or takes no writes. */
 MUSTUSE enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb);
+
+/* From who knows better (the upload-watcher asks the bucket): this is not the right Redis, whatever
+ * it held before, or it is. */
+void repo_say_foreign(struct repo *r, bool foreign);
 
 /* ---- the epoch: a UUID in the facts and in every shard, so that lost data is told from blobs that
  * never were.  These sleep. */

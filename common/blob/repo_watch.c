@@ -212,3 +212,12 @@ enum err repo_watch(struct repo *r, mono_t now, struct errbuf *eb)
     *eb = r->last_why;
     return r->last_check;
 }
+
+void repo_say_foreign(struct repo *r, bool foreign)
+{
+    if (r->foreign != foreign)
+        r->next_check = (mono_t){ 0 };
+    if (foreign)
+        r->epoch[0] = '\0'; /* not to be waited for */
+    r->foreign = foreign;
+}

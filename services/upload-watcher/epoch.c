@@ -92,11 +92,7 @@ static void act(struct epoch *e, const struct repo_epoch *redis, struct str mirr
             F_STR("hint", "restore Redis, or let LW_REDIS_URL and LW_S3_BUCKET lead to those that "
                           "belong together: all goes on by itself.  If the data is gone for good: "
                           "labelwire setup epoch --accept-loss, then restart every service"));
-    if (e->w->repo.foreign != foreign)
-        e->w->repo.next_check = (mono_t){ 0 };
-    e->w->repo.foreign = foreign;
-    if (foreign)
-        e->w->repo.epoch[0] = '\0'; /* the bucket's word counts from now on */
+    repo_say_foreign(&e->w->repo, foreign);
     (void)!str_copy(e->text, sizeof e->text, str_of(redis->facts));
     if (e->verdict == EPOCH_GOOD)
         again_in(e, WELL_MS);

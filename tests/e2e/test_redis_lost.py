@@ -72,7 +72,7 @@ def test_lost_and_restored(client, stack, backup):
     stack.kill("recognizer", signal.SIGCONT)
     wait_for("not ready", lambda: call(stack.urls["api-gateway"] + "/readyz").status == 503)
     assert "redis.data_lost" in stack.log_path("api-gateway").read_text()
-    assert 'labelwire_redis_epoch_ok 0' in call(stack.urls["recognizer"] + "/metrics").body.decode()
+    wait_for("the gauge", lambda: b"labelwire_redis_epoch_ok 0" in call(stack.urls["recognizer"] + "/metrics").body)
 
     begin(stack, SERVICES)
     wait_for("an answer", lambda: answers(client))

@@ -1513,12 +1513,13 @@ static void who_knows_better_stops_the_work(void **state)
     struct errbuf eb = { "" };
     open_repo(&r);
     mono_t now = mono_now();
-    r.foreign = true;
-    assert_int_equal(repo_watch(&r, now, &eb), ERR_MISSING);
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_OK);
+    repo_say_foreign(&r, true);
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_MISSING); /* at once */
     assert_false(r.checked);
     assert_string_equal(r.epoch, ""); /* of another, not to be waited for */
-    r.foreign = false;
-    assert_int_equal(repo_watch(&r, mono_after_ms(now, 1001), &eb), ERR_OK);
+    repo_say_foreign(&r, false);
+    assert_int_equal(repo_watch(&r, now, &eb), ERR_OK);
     assert_true(r.checked);
     repo_close(&r);
 }
