@@ -11,13 +11,13 @@ Every level says what it does while it does it; what fails shows its output.  Th
 import argparse
 import concurrent.futures
 import os
-import pathlib
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 JOBS = os.cpu_count() or 2
 VENV = ROOT / "build/venv"
 FLAVOURS = ("dev", "asan")
@@ -106,6 +106,7 @@ def level_lint(tally):
         ("format", ["clang-format-19", "--dry-run", "-Werror", *formatted], {}),
         ("shellcheck", ["shellcheck", "-S", "info", *shell], {}),
         ("manuals", ["tests/lint/docs.sh", "check"], {}),
+        ("runbook", ["tests/lint/runbook.sh"], {}),
         ("cppcheck", ["cppcheck", "-q", f"-j{JOBS}", "--std=c11", "--error-exitcode=1",
                       "--enable=warning,performance,portability", "--inline-suppr",
                       "--suppressions-list=tests/lint/cppcheck.txt", "-Icommon", "-Iservices",
@@ -131,7 +132,7 @@ def level_integration(tally):
         programs = sources(f"build/{flavour}/integration/*_test")
         each(tally, [(f"{flavour} {program.split('/')[-1]}", [ROOT / program], {})
                      for program in programs])
-        pytest(tally, f"{flavour} programs against foreign ones", "tests/integration", flavour)
+        each(tally, [pytest(f"{flavour} programs against foreign ones", "tests/integration", flavour)], 900)
 
 
 def level_e2e(tally):
@@ -139,24 +140,28 @@ def level_e2e(tally):
     build(tally, "asan")
     code, output, seconds = run(["python3", "deploy/local/stack.py", "fetch"], 1500)
     tally.add("fetch Kafka and versitygw", *counted(code, output), seconds, output)
-    pytest(tally, "end to end", "tests/e2e", "asan")
+    # Mostly they wait for what takes its time: more of them at once than there are processors.
+    each(tally, [pytest(f"end to end {Path(file).stem}", file, "asan", ports=15000 + 800 * n)
+                 for n, file in enumerate(sources("tests/e2e/test_*.py"))], 900, JOBS + 1)
 
 
 def level_chaos(tally):
     """every failpoint: services die there under load, and nothing is lost; the checker itself"""
     build(tally, "asan")
-    pytest(tally, "the checker sees violations", "tests/chaos", "asan")
+    each(tally, [pytest("the checker sees violations", "tests/chaos", "asan")])
     code, output, seconds = run(["python3", "tests/chaos/chaos.py", "failpoints",
                                  "--bin", "build/asan/bin"], 600)
     tally.add("failpoints", *counted(code, output), seconds, output)
 
 
-def pytest(tally, name, folder, flavour):
-    command = [venv_python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
-               "--durations=5", folder]
-    code, output, seconds = run(command, 1500, LABELWIRE_BIN=str(ROOT / f"build/{flavour}/bin"),
-                                BUILD_DIR=str(ROOT / f"build/{flavour}"))
-    tally.add(name, *counted(code, output), seconds, output)
+def pytest(name, path, flavour, ports=15000):
+    """Name, command and environment; each stack of the tests is on ports of the 800 from there on."""
+    folder = ROOT / f"build/pytest/{Path(path).stem}"
+    folder.parent.mkdir(exist_ok=True)
+    return (name, [venv_python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
+                   "--durations=3", f"--basetemp={folder}", path],
+            {"LABELWIRE_BIN": str(ROOT / f"build/{flavour}/bin"), "LABELWIRE_PORTS": str(ports),
+             "BUILD_DIR": str(ROOT / f"build/{flavour}")})
 
 
 def venv_python():

@@ -10,11 +10,13 @@
 #define SLEEP_MS 1000
 #define DRAIN_MS 50
 
-enum { M_OBSOLETE };
+enum { M_OBSOLETE, M_FAILED };
 static struct metric metrics[] = {
     [M_OBSOLETE] = { "labelwire_worker_obsolete_total", NULL,
                      "Work items of blobs that are erased; nothing is to be done.", METRIC_COUNTER,
                      0 },
+    [M_FAILED] = { "labelwire_worker_failed_total", NULL,
+                   "Work items whose record could not be read or written.", METRIC_COUNTER, 0 },
 };
 const struct metric_set worker_metrics = { metrics, N_OF(metrics) };
 
@@ -43,12 +45,15 @@ void worker_close(struct worker *w)
 void worker_done(struct worker *w, struct kafka_ticket ticket, enum err e)
 {
     w->busy--;
-    if (e == ERR_MISSING)
+    if (e == ERR_CLOSED)
+        return;
+    if (e == ERR_MISSING) {
         metric_add(&metrics[M_OBSOLETE], 1);
-    if (e == ERR_OK || e == ERR_CONFLICT || e == ERR_MISSING)
-        kafka_done(w->work, ticket);
-    else if (e != ERR_CLOSED)
-        LOG(ERROR, "work.left_unfinished", F_STR("error", err_name(e)));
+    } else if (e != ERR_OK && e != ERR_CONFLICT) { /* the blob's own timer says it again */
+        metric_add(&metrics[M_FAILED], 1);
+        LOG(ERROR, "work.failed", F_STR("error", err_name(e)));
+    }
+    kafka_done(w->work, ticket);
 }
 
 static bool has_room(const struct worker *w)

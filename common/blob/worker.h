@@ -53,8 +53,8 @@ void worker_close(struct worker *w);
 MUSTUSE enum err worker_turn(struct worker *w, int stop_fd, bool stopping, struct errbuf *eb);
 
 /* The item has ended, e being what repo said last: it is finished when its transition is stored
- * or does not apply; anything else is logged and the item left, to come again with the next
- * start. */
+ * or does not apply; also, with an alarm in the log, when the record cannot be read or written: it
+ * must not hold up the others, and the blob's own timer says it again.  ERR_CLOSED leaves it. */
 void worker_done(struct worker *w, struct kafka_ticket ticket, enum err e);
 
 #endif

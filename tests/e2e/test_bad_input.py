@@ -4,7 +4,7 @@ import socket
 import time
 
 import pytest
-from client import call, kcat, wait_for
+from client import call, kcat, metric, redis, wait_for
 
 INVALID_URL = "Invalid callback url supplied"
 
@@ -120,6 +120,18 @@ def test_broken_work_items(client, stack):
     assert client.label()[1].status == 200
 
 
+def test_a_record_that_nobody_can_read_holds_up_nothing(client, stack):
+    blob_id, _ = client.label()
+    wait_for("its end", lambda: client.record(blob_id)["phase"] == "finished")
+    key, = (key for n in range(4) if (key := f"lw:{{{n}}}:blob:{blob_id}") and redis(stack, "EXISTS", key) == "1\n")
+    redis(stack, "HSET", key, "phase", "nonsense")
+    kcat(stack, "-P", "-t", "labelwire.recognize", "-k", blob_id, feed=f'{{"v":1,"id":"{blob_id}","seq":6}}\n')
+    wait_for("the alarm", lambda: metric(stack, "recognizer", "labelwire_worker_failed_total") == 1)
+    wait_for("an empty window", lambda: metric(stack, "recognizer", "labelwire_kafka_window_in_flight") == 0)
+    redis(stack, "HSET", key, "phase", "finished")
+    assert client.get(blob_id).status == 200
+
+
 def test_same_event_many_times_is_one_recognition(client, stack):
     blob_id, _ = client.label()
     uploads = [line for line in kcat(stack, "-C", "-t", "labelwire.uploads", "-e", "-q").splitlines()
@@ -149,6 +161,6 @@ def test_admin_port(stack):
 
 def test_nothing_secret_in_the_logs(client, stack, receiver):
     client.label(callback_url=receiver.url("/canary-in-path"))
-    for name in stack.processes:
+    for name in stack.names:
         log = stack.log_path(name).read_text(errors="replace")
         assert "labelwire-secret" not in log and "X-Amz-Signature" not in log, name

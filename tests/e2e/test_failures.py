@@ -90,7 +90,7 @@ def test_callback_gets_through_later(client, receiver):
     {"mode": "stall", "count": 1},
 ], ids=lambda trouble: trouble["mode"])
 def test_rekognition_in_trouble_for_a_while(client, stack, trouble):
-    """Two further attempts are made at once; after that the blob rests."""
+    """Two further attempts are made at once if the lease has time for them; after that the blob rests."""
     control = stack.state / "rekognition-control.json"
     control.write_text(json.dumps(trouble))
     try:
@@ -99,7 +99,7 @@ def test_rekognition_in_trouble_for_a_while(client, stack, trouble):
         control.unlink()
     assert answer.status == 200
     wait_for("its events", lambda: "labels.saved" in client.event_types(blob_id))
-    assert ("recognition.postponed" in client.event_types(blob_id)) == (trouble["count"] == 3)
+    assert "recognition.postponed" in client.event_types(blob_id)
 
 
 def test_rekognition_says_invalid(client, stack):

@@ -192,7 +192,7 @@ def test_state(client, stack, kind):
         assert client.ended(one["blob_id"]).status == 200
     for blob_id, body in done.items():
         assert client.get(blob_id).body == body
-    wait_for("all ready", lambda: all(stack.ready(name) for name in stack.processes))
+    wait_for("all ready", lambda: all(stack.ready(name) for name in stack.names))
 
 
 def test_scripts_forgotten(client, stack):
