@@ -66,7 +66,8 @@ STATUSES = {  # what an event's flat status may be; the others follow their outc
 
 # What touches a delivery, and what touches a paid call.
 TOUCHES_CALLBACK = ("callback-dispatcher", "redis", "kafka")
-TOUCHES_CALL = ("recognizer", "rekognition-local", "rekognition", "redis", "kafka")
+TOUCHES_CALL = ("recognizer", "rekognition-local", "rekognition", "redis", "kafka",
+                "versitygw")  # Rekognition reads the picture there: a call that was given up may be answered later
 
 
 @dataclass

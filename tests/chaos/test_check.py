@@ -162,6 +162,7 @@ def test_violation_is_seen(invariant, doctor):
     ("callback-dispatcher-2", more_callbacks),
     ("redis", more_callbacks),
     ("recognizer", lambda h: h.paid.update(b1=2)),
+    ("versitygw", lambda h: h.paid.update(b1=2)),
     ("redis", request(took=1.9)),
     ("api-gateway", request(status=0, problem="reset")),
 ])
@@ -175,7 +176,7 @@ def test_fault_explains(target, doctor):
     assert found(history), "it was over before"
 
 
-@pytest.mark.parametrize("target", ["upload-watcher", "api-gateway", "s3"])
+@pytest.mark.parametrize("target", ["upload-watcher", "api-gateway", "versitygw"])
 def test_fault_elsewhere_explains_no_duplicate(target):
     history = sound()
     more_callbacks(history)
