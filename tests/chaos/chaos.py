@@ -203,7 +203,7 @@ class Run:
         for what, by in self.extra.items():
             lines += [f"{f'extra {what}':<28} {sum(by.values())}"]
             lines += [f"    {count:>4}  {faults}" for faults, count in by.most_common(12)]
-        lines += [f"{'slowest API answer':<28} {self.slowest:.2f} s", f"{'longest recovery':<28} {self.longest:.1f} s"]
+        lines += [f"{'slowest API answer':<28} {self.slowest:.2f} s", f"{'longest recovery':<28} {self.longest:.1f} s" if self.longest else ""]
         lines += [f"{f'memory of {name}':<32} {size / 1e6:.0f} MB" for name, size in self.memory.most().items()]
         return "\n".join(["", *lines, ""])
 
@@ -326,7 +326,7 @@ def command_soak(args) -> int:
         load.stop()
         run.wait_for_outcomes(load)
         run.last_gets(load)
-        run.recovery(run.settle(load, load.blobs))
+        run.settle(load, load.blobs)
         for text in growth(run.memory.samples):
             run.say(f"WRONG  {text}")
             run.wrong.append(text)
