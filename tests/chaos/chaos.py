@@ -22,12 +22,12 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "deploy/local")]
+sys.path += [str(ROOT / "tests/e2e"), str(ROOT / "deploy/local")]
 
 import stacks  # noqa: E402
 from check import OUTCOMES, TOUCHES_CALL, TOUCHES_CALLBACK, Fault, History, check, ended, excused  # noqa: E402
 from check import firsts, time_of, timeline, touching, type_of  # noqa: E402
-from faults import SPAN, Faults, one, schedule  # noqa: E402
+from schedules import SPAN, Faults, one, schedule  # noqa: E402
 from layout import SCALED  # noqa: E402
 from load import KINDS, Hooks, Load  # noqa: E402
 from processes import stop  # noqa: E402
