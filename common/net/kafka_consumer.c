@@ -90,13 +90,6 @@ static void part_pause(struct kafka_consumer *c, struct part *p, bool pause)
         F_STR("topic", c->topic), F_INT("partition", partition));
 }
 
-/* What is in flight no longer counts for the position. */
-static void part_forget(struct part *p)
-{
-    metric_add(&kafka_rows[KAFKA_IN_FLIGHT], -(int64_t)offwin_in_flight(&p->win));
-    offwin_reset(&p->win);
-}
-
 /* Forgets the partition: what is in flight will come again to whoever gets it next. */
 static void part_drop(struct kafka_consumer *c, struct part *p)
 {
@@ -107,7 +100,8 @@ static void part_drop(struct kafka_consumer *c, struct part *p)
         part_pause(c, p, false);
     if (c->stuck == p)
         c->stuck = NULL;
-    part_forget(p);
+    metric_add(&kafka_rows[KAFKA_IN_FLIGHT], -(int64_t)offwin_in_flight(&p->win));
+    offwin_reset(&p->win);
     p->assigned = false;
 }
 
@@ -384,7 +378,8 @@ static void hand_out(struct kafka_consumer *c, rd_kafka_message_t *m, struct kaf
     if (m->offset <= offwin_last(&p->win)) { /* the topic was deleted and made anew */
         LOG(WARN, "kafka.offsets_began_anew", F_STR("topic", c->topic),
             F_INT("partition", m->partition), F_INT("offset", m->offset));
-        part_forget(p);
+        part_drop(c, p);
+        p->assigned = true;
     }
     out->ticket.slot = m->partition;
     out->ticket.at = offwin_begin(&p->win, m->offset);

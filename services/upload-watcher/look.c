@@ -6,7 +6,7 @@
 
 /* After so many failures in a row one at a time asks, and not before the pause is over: a store
  * in trouble is not helped by all that wait for it. */
-#define FAILURES_MAX 8
+#define FAILURES_MAX 16
 #define PAUSE_MS     1000
 
 static bool may_start(const struct watcher *w)

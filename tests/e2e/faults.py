@@ -28,7 +28,7 @@ class FaultyS3:
         self.lock = threading.Lock()
         self.faults = []  # (method, end of the path, what to do instead)
         self.requests = collections.Counter()  # by method and path
-        self.now = self.most_at_once = 0
+        self.now, self.most_at_once = collections.Counter(), collections.Counter()  # by method
         self.mended = threading.Event()
         self.port, self.server = 0, None
         self.listen()
@@ -85,13 +85,13 @@ class FaultyS3:
         """Counts a request; what is to be done to it, or None."""
         with self.lock:
             self.requests[method, path] += 1
-            self.now += 1
-            self.most_at_once = max(self.most_at_once, self.now)
+            self.now[method] += 1
+            self.most_at_once[method] = max(self.most_at_once[method], self.now[method])
             return next((how for m, of, how in self.faults if m == method and path.endswith(of)), None)
 
-    def end(self):
+    def end(self, method):
         with self.lock:
-            self.now -= 1
+            self.now[method] -= 1
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -113,7 +113,7 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True  # the client, or the server behind, went away
         finally:
-            self.proxy.end()
+            self.proxy.end(self.command)
 
     do_HEAD = do_GET = do_PUT = do_DELETE = serve
 
