@@ -219,7 +219,7 @@ class TlsFront:
     HANG, PLAIN = "hang", "plain"
 
     def __init__(self, port_behind):
-        self.behind, self.shown = port_behind, self.HANG
+        self.behind, self.shown, self.carried = port_behind, self.HANG, []
         self.changed = threading.Event()
         self.listener = socket.create_server((HOST, 0), backlog=128)
         self.url = f"https://{HOST}:{self.listener.getsockname()[1]}"
@@ -233,8 +233,12 @@ class TlsFront:
         self.listener.close()
 
     def show(self, what):
-        """A PEM file with certificate and key, HANG or PLAIN, for connections from now on."""
+        """A PEM file with certificate and key, HANG or PLAIN, for connections from now on; those of before end."""
         self.shown = what
+        for tls in self.carried:
+            with suppress(OSError):
+                tls.shutdown(socket.SHUT_RDWR)
+        self.carried.clear()
         self.changed.set()  # ends what hangs
         self.changed = threading.Event()
 
@@ -254,6 +258,7 @@ class TlsFront:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(self.shown)
                 with context.wrap_socket(client, server_side=True) as tls:
+                    self.carried.append(tls)
                     self.carry(tls)
 
     def carry(self, tls):

@@ -67,6 +67,7 @@ def stack(tmp_path_factory):
     }
     with faults.TlsFront(stack.ports["s3"]) as stack.s3, \
             faults.TlsFront(stack.ports["rekognition"]) as stack.rekognition:
+        stack.s3.show(stack.good)  # the watcher begins the installation
         stack.settings["upload-watcher:LW_S3_ENDPOINT"] = stack.s3.url
         stack.settings["recognizer:LW_REKOGNITION_ENDPOINT"] = stack.rekognition.url
         with stack:
