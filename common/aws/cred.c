@@ -155,12 +155,14 @@ enum err cred_open(struct cred **out, const struct aws_conf *conf, struct errbuf
                        conf->credentials_file);
     else if ((c->keys = keys_from_file(conf, eb)) == NULL)
         e = errbuf_wrap(eb, ERR_CONFIG, "AWS_SHARED_CREDENTIALS_FILE");
-    if (e == ERR_OK)
-        c->keys->version = 1;
     buf_fini(&problems);
-    *out = e == ERR_OK ? c : NULL;
-    if (e != ERR_OK)
+    if (c->keys != NULL) {
+        c->keys->version = 1;
+    } else {
         cred_close(c);
+        c = NULL;
+    }
+    *out = c;
     return e;
 }
 
