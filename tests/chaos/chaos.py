@@ -27,10 +27,10 @@ sys.path += [str(ROOT / "tests/e2e"), str(ROOT / "deploy/local")]
 import stacks  # noqa: E402
 from check import OUTCOMES, TOUCHES_CALL, TOUCHES_CALLBACK, Fault, History, check, ended, excused  # noqa: E402
 from check import firsts, time_of, timeline, touching, type_of  # noqa: E402
-from schedules import SPAN, Faults, one, schedule  # noqa: E402
 from layout import SCALED  # noqa: E402
 from load import KINDS, Hooks, Load  # noqa: E402
 from processes import stop  # noqa: E402
+from schedules import SPAN, Faults, one, schedule  # noqa: E402
 from stack import Stack, StackError  # noqa: E402
 from watch import GROUPS, Events, Letters, Logs, Memory, lag_left, send_poison  # noqa: E402
 
@@ -203,7 +203,9 @@ class Run:
         for what, by in self.extra.items():
             lines += [f"{f'extra {what}':<28} {sum(by.values())}"]
             lines += [f"    {count:>4}  {faults}" for faults, count in by.most_common(12)]
-        lines += [f"{'slowest API answer':<28} {self.slowest:.2f} s", f"{'longest recovery':<28} {self.longest:.1f} s" if self.longest else ""]
+        lines += [f"{'slowest API answer':<28} {self.slowest:.2f} s"]
+        if self.longest:
+            lines += [f"{'longest recovery':<28} {self.longest:.1f} s"]
         lines += [f"{f'memory of {name}':<32} {size / 1e6:.0f} MB" for name, size in self.memory.most().items()]
         return "\n".join(["", *lines, ""])
 
