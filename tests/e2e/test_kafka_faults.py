@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from client import call, log_lines, metric, redis, wait_for
-from conftest import BIN, ROOT
+from stacks import BIN, ROOT
 
 SERVICES = ("api-gateway", "upload-watcher", "recognizer", "callback-dispatcher")
 TOPICS = ("labelwire.recognize", "labelwire.deliver", "labelwire.events")
@@ -35,8 +35,10 @@ def labelled_once(client, blob_ids, seconds=60):
     for blob_id in blob_ids:
         assert client.ended(blob_id, max(deadline - time.monotonic(), 0)).status == 200
     def saved():
-        return sorted(event["subject"] for event in client.events()
-                      if event["type"] == "labelwire.labels.saved" and event["subject"] in blob_ids)
+        """Who got labels, once for each time; the message about it may come twice."""
+        events = {(event["subject"], event["id"]) for event in client.events()
+                  if event["type"] == "labelwire.labels.saved" and event["subject"] in blob_ids}
+        return sorted(subject for subject, _ in events)
     wait_for("an event of each", lambda: saved() == sorted(blob_ids))
 
 

@@ -4,7 +4,7 @@ import subprocess
 import faults
 import pytest
 from client import Client, log_lines, wait_for
-from conftest import make_stack, sound
+from stacks import make_stack, sound
 
 HOLD = 15  # seconds until a timer whose look failed falls due again
 AUTHORITY = """\
