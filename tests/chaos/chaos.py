@@ -40,21 +40,13 @@ SETTLE_AFTER = 30.0  # seconds after its outcome that a blob of a soak is judged
 SHOWN = 5  # violations with all their details
 
 
-class DurableStack(Stack):
-    """Its Redis answers when the disk has it, so that kill -9 takes nothing back."""
-
-    def _command(self, name):
-        command = super()._command(name)
-        return ["always" if word == "everysec" else word for word in command]
-
-
 class Run:
     """A stack under load, everything that is known of it, and what was wrong so far."""
 
     def __init__(self, args, twice=(), settings=None):
         self.args, self.begun = args, time.monotonic()
         self.state = Path(tempfile.mkdtemp(prefix="labelwire-chaos-"))
-        self.stack = DurableStack(self.state, args.bin, stacks.free_ports(), {**stacks.SETTINGS, **(settings or {})},
+        self.stack = Stack(self.state, args.bin, stacks.free_ports(), {**stacks.SETTINGS, **(settings or {})},
                                   twice=twice, say=lambda _: None)
         self.say(f"state in {self.state}")
         self.stack.up()

@@ -21,6 +21,7 @@ from datetime import datetime
 REQUEST_LIMIT = 1.0  # seconds for an API request
 REQUEST_LIMIT_FAULT = 2.0  # the same while a fault is on
 FAULT_ECHO = 1.0  # seconds that a fault is felt after its end: connections are made anew
+DEATHS = 4  # of workers over one blob: the next start gives it up (LIFE_STARTS_MAX in common/blob/life.h)
 
 # Transition: phases that it leads from ("*": any), and to. common/blob/life.c is where they happen.
 LEGAL = {
@@ -241,6 +242,8 @@ def check_outcome(blob: Blob, events: list[dict], got: list[Callback]):
     wanted = {"upload.timed_out"} if blob.uploaded != "yes" else set()
     if blob.uploaded != "no":
         wanted.add("recognition.failed" if blob.kind in ("invalid", "small") else "labels.saved")
+    if happened.count("recognition.lease_ended") >= DEATHS:
+        wanted.add("recognition.failed")
     if not set(outcome) & wanted:
         yield "I1", f"ended with {outcome}, not with {sorted(wanted)}"
     if not blob.path or outcome == ["upload.timed_out"]:
@@ -248,7 +251,7 @@ def check_outcome(blob: Blob, events: list[dict], got: list[Callback]):
     answers = Counter(callback.status for callback in got)
     if "delivery.done" in happened and not answers[204]:
         yield "I4", f"delivered, but the receiver answered {dict(answers)}"
-    elif "delivery.gave_up" in happened and not answers[410]:
+    elif "delivery.gave_up" in happened and not answers[410] and happened.count("delivery.lease_ended") < DEATHS:
         yield "I4", f"given up, but the receiver answered {dict(answers)}"
     elif not {"delivery.done", "delivery.gave_up"} & set(happened):
         yield "I4", f"over without delivery; the receiver answered {dict(answers)}"

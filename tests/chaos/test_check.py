@@ -184,6 +184,16 @@ def test_fault_elsewhere_explains_no_duplicate(target):
     assert found(history) == {"I5"}
 
 
+@pytest.mark.parametrize("deaths, wrong", [(check.DEATHS - 1, {"I1"}), (check.DEATHS, set())])
+def test_given_up_after_so_many_deaths(deaths, wrong):
+    history = sound()
+    died = [("recognition.started", "recognizing", "in-progress"), ("recognition.lease_ended", "queued", "in-progress")]
+    failed = ("recognition.failed", "delivering", "unexpected-error")
+    told = [(kind, phase, "unexpected-error") for kind, phase, _ in LIFE[-2:]]
+    history.events["b1"] = [event(seq, *step) for seq, step in enumerate([*LIFE[:2], *died * deaths, failed, *told], 1)]
+    assert found(history) == wrong
+
+
 def test_gave_up():
     history = sound()
     history.events["b1"][-1] = event(7, "delivery.gave_up", "finished", "failed-due-to-callback-failure")
