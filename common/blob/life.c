@@ -13,6 +13,7 @@
 #define REST_MS            SECOND_MS
 #define REST_MAX_MS        (15 * MINUTE_MS)
 #define PARK_MS            (5 * MINUTE_MS)
+#define APART_MS           (15 * SECOND_MS) /* long beside what an attempt takes */
 #define ANONYMOUS_ATTEMPTS 3
 
 const struct conf_key life_conf_keys[] = {
@@ -228,7 +229,22 @@ static void absent(const struct blob *b, const struct life_policy *p, struct lif
     }
 }
 
-static void timer_due(const struct blob *b, struct life_step *out)
+/* A worker died over this blob, and perhaps over others: which of them it was, only another
+ * death can tell. */
+static void lease_ended(const struct blob *b, uint64_t dice, struct life_step *out)
+{
+    bool recognizing = b->phase == PHASE_RECOGNIZING;
+    const char *event = recognizing ? "recognition.lease_ended" : "delivery.lease_ended";
+    if (b->starts >= 2)
+        enter(out, recognizing ? PHASE_RESTING : PHASE_HOLDING,
+              full_jitter(doubled(APART_MS, b->starts - 2, MINUTE_MS), dice), event);
+    else if (recognizing)
+        queue(out, event);
+    else
+        deliver(out, event);
+}
+
+static void timer_due(const struct blob *b, uint64_t dice, struct life_step *out)
 {
     switch (b->phase) {
     case PHASE_AWAITING: /* needs a look first */
@@ -239,14 +255,12 @@ static void timer_due(const struct blob *b, struct life_step *out)
         hand_off_again(out);
         break;
     case PHASE_RECOGNIZING:
-        queue(out, "recognition.lease_ended");
+    case PHASE_ATTEMPTING:
+        lease_ended(b, dice, out);
         break;
     case PHASE_RESTING:
     case PHASE_PARKED:
         queue(out, "recognition.queued");
-        break;
-    case PHASE_ATTEMPTING:
-        deliver(out, "delivery.lease_ended");
         break;
     case PHASE_HOLDING:
         deliver(out, "delivery.queued");
@@ -400,7 +414,7 @@ void life_next(const struct blob *b, const struct life_event *ev, const struct l
         absent(b, p, out);
         break;
     case LIFE_TIMER_DUE:
-        timer_due(b, out);
+        timer_due(b, dice, out);
         break;
     case LIFE_RECOGNIZE_START:
         recognize_start(b, p, out);

@@ -12,7 +12,9 @@
  *
  *   awaiting                look whether the object came (life_wants_look)
  *   queued, delivering      the hand-off got lost: say it again, each time later
- *   recognizing, attempting the lease is over: the worker died
+ *   recognizing, attempting the lease is over: the worker died.  Again at once; after the second
+ *                           death only in a while, each blob at its own time, so that one that
+ *                           kills does not take along those that are at work beside it
  *   resting, parked,        try again now
  *   holding
  *   finished                a timed-out upload gets one late look; then the retention is over

@@ -1111,18 +1111,21 @@ static void redis_loses_a_transition(void **state)
     assert_null(check(&rewound, true));
 }
 
-static void within_one_generation_a_seq_may_be_given_twice(void **state)
+/* Why comparing seq alone is not enough across a rewind: the timer side looks up a blob that rests,
+ * which is then lost; the recognizer fails it for good and gets the same seq; and what failed is
+ * queued again. */
+static void within_one_generation_a_seq_must_not_be_given_twice(void **state)
 {
     (void)state;
     struct model m = rewound;
     m.name = "rewind, seq given twice";
     m.unique_seq = false;
     m.puts = 1;
-    assert_null(check(&m, true));
+    assert_string_equal(check(&m, false), "recognized although there is a result, or no object");
 }
 
-/* Why comparing seq alone is not enough across a rewind: the recognizer of A holds a lost seq, B
- * begins a generation that gets the same one, and A's labels become B's. */
+/* Nor across generations: the recognizer of A holds a lost seq, B begins a generation that gets the
+ * same one, and A's labels become B's. */
 static void across_generations_a_seq_must_not_be_given_twice(void **state)
 {
     (void)state;
@@ -1249,7 +1252,7 @@ int main(void)
         cmocka_unit_test(two_copies_of_every_item),
         cmocka_unit_test(one_post_for_each_generation_when_all_is_calm),
         cmocka_unit_test(redis_loses_a_transition),
-        cmocka_unit_test(within_one_generation_a_seq_may_be_given_twice),
+        cmocka_unit_test(within_one_generation_a_seq_must_not_be_given_twice),
         cmocka_unit_test(across_generations_a_seq_must_not_be_given_twice),
         cmocka_unit_test(what_is_broken_is_caught),
     };

@@ -178,8 +178,10 @@ static void the_fifth_start_fails_the_blob(void **state)
     for (int start = 1; start < LIFE_STARTS_MAX; start++) {
         struct life_step s = next(&b, (struct life_event){ .type = LIFE_RECOGNIZE_START });
         assert_int_equal(s.next.phase, PHASE_RECOGNIZING);
-        s = next(&s.next, (struct life_event){ .type = LIFE_TIMER_DUE });
         b = s.next;
+        do /* after some deaths it rests first */
+            b = next(&b, (struct life_event){ .type = LIFE_TIMER_DUE }).next;
+        while (b.phase == PHASE_RESTING);
     }
     struct life_step s = next(&b, (struct life_event){ .type = LIFE_RECOGNIZE_START });
     assert_int_equal(s.next.result, RESULT_ERROR);
@@ -323,6 +325,33 @@ static void transient_failures_end_after_the_budget(void **state)
     assert_string_equal(b.code, "throttled");
 }
 
+/* Those that died together must not start together again: the one that kills would take the
+ * others along until all are given up. */
+static void after_two_deaths_each_blob_waits_for_itself(void **state)
+{
+    (void)state;
+    static const struct {
+        enum blob_phase from, first, then;
+    } rows[] = { { PHASE_RECOGNIZING, PHASE_QUEUED, PHASE_RESTING },
+                 { PHASE_ATTEMPTING, PHASE_DELIVERING, PHASE_HOLDING } };
+    for (size_t i = 0; i < N_OF(rows); i++) {
+        struct blob b = blob_in(rows[i].from);
+        const struct life_event due = { .type = LIFE_TIMER_DUE };
+        struct life_step soon, late;
+        b.starts = 1;
+        assert_int_equal(next(&b, due).next.phase, rows[i].first);
+        for (b.starts = 2; b.starts < LIFE_STARTS_MAX; b.starts++) {
+            life_next(&b, &due, &policy, 0, &soon);
+            life_next(&b, &due, &policy, (uint64_t)S_(15) << (b.starts - 2), &late);
+            assert_int_equal(soon.next.phase, rows[i].then);
+            assert_int_equal(soon.next.starts, b.starts);
+            assert_true(late.delay_ms > soon.delay_ms);
+            assert_int_equal(soon.delay_ms, (S_(15) << (b.starts - 2)) / 10);
+        }
+        assert_int_equal(next(&soon.next, due).next.phase, rows[i].first);
+    }
+}
+
 static void trouble_of_our_own_never_fails_a_blob(void **state)
 {
     (void)state;
@@ -444,6 +473,7 @@ int main(void)
         cmocka_unit_test(an_event_about_another_object_is_only_hearsay),
         cmocka_unit_test(a_redelivery_that_crashes_keeps_the_success),
         cmocka_unit_test(transient_failures_end_after_the_budget),
+        cmocka_unit_test(after_two_deaths_each_blob_waits_for_itself),
         cmocka_unit_test(trouble_of_our_own_never_fails_a_blob),
         cmocka_unit_test(the_callback_schedule),
         cmocka_unit_test(anonymous_owners_get_three_attempts),
