@@ -4,6 +4,8 @@
     chaos.py failpoints             every FAILPOINT of the sources: the service dies there, under load, and comes back
     chaos.py random --seeds 200     schedules of two to four faults; the same seed is the same schedule
     chaos.py soak --minutes 60      steady load, a fault every 20 seconds
+    chaos.py outage                 Kafka is away for a minute under load
+    chaos.py backlog                20,000 blobs wait for a Rekognition that takes 50 calls per second
 
 It starts a stack of its own and takes it down. Whatever happens, what check.py lists must hold; the exit code is 1
 if it does not, and every violation is shown with all that is known of its blob.
@@ -29,6 +31,7 @@ from check import OUTCOMES, TOUCHES_CALL, TOUCHES_CALLBACK, Fault, History, chec
 from check import firsts, time_of, timeline, touching, type_of  # noqa: E402
 from layout import SCALED  # noqa: E402
 from load import KINDS, Hooks, Load  # noqa: E402
+from scenarios import LIFELIKE, backlog, outage  # noqa: E402
 from processes import stop  # noqa: E402
 from schedules import SPAN, Faults, one, schedule  # noqa: E402
 from stack import Stack, StackError  # noqa: E402
@@ -354,6 +357,28 @@ def growth(samples: dict[str, list[tuple[int, int]]]) -> list[str]:
     return found
 
 
+# --- scenarios -------------------------------------------------------------------------------------------------
+
+
+def scenario(args, settings, play) -> int:
+    run = Run(args, settings=settings)
+    try:
+        load = play(run)
+        run.wait_for_outcomes(load)
+        run.settle(load, load.blobs)
+        return run.finish()
+    finally:
+        run.close()
+
+
+def command_outage(args) -> int:
+    return scenario(args, LIFELIKE, lambda run: outage(run, args.seconds, args.rate or 50))
+
+
+def command_backlog(args) -> int:
+    return scenario(args, {}, lambda run: backlog(run, args.blobs, args.quota, args.rate or 120))
+
+
 def parse() -> argparse.Namespace:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--bin", metavar="DIR", type=Path, default=ROOT / "build/chaos/bin",
@@ -375,6 +400,11 @@ def parse() -> argparse.Namespace:
     sub = command("soak", command_soak, "steady load, a fault every 20 seconds")
     sub.add_argument("--minutes", metavar="N", type=float, default=30, help="how long (default: 30)")
     sub.add_argument("--first", metavar="SEED", type=int, default=1, help="seed of the faults (default: 1)")
+    sub = command("outage", command_outage, "Kafka is away under load")
+    sub.add_argument("--seconds", metavar="N", type=float, default=60, help="how long (default: 60)")
+    sub = command("backlog", command_backlog, "more work than Rekognition's quota lets through")
+    sub.add_argument("--blobs", metavar="N", type=int, default=20000, help="how many wait (default: 20000)")
+    sub.add_argument("--quota", metavar="N", type=int, default=50, help="calls per second (default: 50)")
     return parser.parse_args()
 
 

@@ -164,6 +164,12 @@ def lag(port: int) -> dict[str, int]:
                 for group, topic in GROUPS.items()}
 
 
+def messages(port: int, topic: str) -> int:
+    """How many messages were ever written to a topic."""
+    with socket.create_connection((HOST, port), timeout=5) as broker:
+        return sum(ends(broker, topic).values())
+
+
 def ends(broker, topic: str) -> dict[int, int]:
     """The next offset of each partition (ListOffsets)."""
     partitions = range(partition_count(broker, topic))
