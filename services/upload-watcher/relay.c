@@ -237,7 +237,30 @@ static enum err read_rows(struct relay *r)
     return e != ERR_OK ? e : r->failed;
 }
 
-/* Waits for Kafka as long as it takes; the leases are kept meanwhile. */
+static void publish(const struct relay *r)
+{
+    int64_t rows = 0, oldest_ms = 0;
+    for (unsigned i = 0; i < r->repo.shards; i++) {
+        const struct shard *s = &r->shard[i];
+        rows += s->leading ? s->left.rows : 0;
+        oldest_ms = s->leading && s->left.oldest_ms > oldest_ms ? s->left.oldest_ms : oldest_ms;
+    }
+    metric_set(&metrics[M_OUTBOX], rows);
+    metric_set(&metrics[M_OUTBOX_AGE], oldest_ms);
+}
+
+/* Forgets rows of a shard up to that one ("0": none) and learns what is left. */
+static enum err trim(struct relay *r, unsigned shard, const char *upto)
+{
+    struct shard *s = &r->shard[shard];
+    enum err e = repo_trim(&r->repo, shard, str_of(r->who), str_of(upto), &s->left);
+    if (e != ERR_CONFLICT)
+        return e;
+    s->leading = false;
+    return ERR_OK;
+}
+
+/* Waits for Kafka as long as it takes; the leases are kept meanwhile, and the gauges told. */
 static enum err flush(struct relay *r)
 {
     struct errbuf eb = { "" };
@@ -246,6 +269,10 @@ static enum err flush(struct relay *r)
            !atomic_load(&r->stopping)) {
         atomic_store(&r->up, false);
         (void)keep_leases(r);
+        for (unsigned i = 0; i < r->repo.shards; i++)
+            if (r->shard[i].leading)
+                (void)!trim(r, i, "0");
+        publish(r);
     }
     if (e != ERR_OK && e != ERR_TIMEOUT)
         LOG(WARN, "relay.refused", F_STR("error", err_name(e)), F_STR("detail", eb.text));
@@ -254,22 +281,16 @@ static enum err flush(struct relay *r)
 
 static enum err forget(struct relay *r)
 {
-    int64_t rows = 0, oldest_ms = 0;
     for (unsigned i = 0; i < r->repo.shards; i++) {
         struct shard *s = &r->shard[i];
-        if (s->leading && s->unforgotten) {
-            enum err e = repo_trim(&r->repo, i, str_of(r->who), str_of(s->read), &s->left);
-            if (e == ERR_CONFLICT)
-                s->leading = false;
-            else if (e != ERR_OK)
-                return e;
-            s->unforgotten = false;
-        }
-        rows += s->leading ? s->left.rows : 0;
-        oldest_ms = s->leading && s->left.oldest_ms > oldest_ms ? s->left.oldest_ms : oldest_ms;
+        if (!s->leading || !s->unforgotten)
+            continue;
+        enum err e = trim(r, i, s->read);
+        if (e != ERR_OK)
+            return e;
+        s->unforgotten = false;
     }
-    metric_set(&metrics[M_OUTBOX], rows);
-    metric_set(&metrics[M_OUTBOX_AGE], oldest_ms);
+    publish(r);
     return ERR_OK;
 }
 

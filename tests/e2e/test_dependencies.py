@@ -3,7 +3,7 @@ import signal
 import time
 
 import pytest
-from client import PHOTO, Client, call, redis, wait_for
+from client import PHOTO, Client, call, metric, redis, wait_for
 from stacks import DeafStack, make_stack
 
 SERVICES = ("api-gateway", "upload-watcher", "recognizer", "callback-dispatcher")
@@ -37,8 +37,11 @@ def test_kafka_away_for_a_while(client, stack):
         created = [client.create() for _ in range(3)]
         for one in created[:2]:
             assert call(one["upload_url"], "PUT", PHOTO).status == 200
+        wait_for("the outbox that grows", lambda: metric(stack, "upload-watcher", "labelwire_relay_outbox_rows") >= 3)
+        wait_for("and its age", lambda: metric(stack, "upload-watcher", "labelwire_relay_outbox_age_ms") > 1000)
     finally:
         stack.start("kafka")
+    wait_for("an empty outbox", lambda: metric(stack, "upload-watcher", "labelwire_relay_outbox_rows") == 0)
     for one in created[:2]:
         assert client.ended(one["blob_id"], 60).status == 200
     assert client.ended(created[2]["blob_id"], 60).json["payload"]["status"] == "upload-timed-out"
