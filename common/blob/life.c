@@ -28,9 +28,9 @@ const struct conf_key life_conf_keys[] = {
           "longer than LW_REKOGNITION_TIMEOUT and LW_S3_TIMEOUT together.  Acts in recognizer." },
     { "LW_RECOGNIZE_TRIES", CONF_INT, offsetof(struct life_policy, recognize_tries), .def = "12",
       .min = 1, .max = 1000,
-      .doc = "Attempts at recognizing a blob when S3 or Rekognition fail for a while, before it "
-             "ends as unexpected-error; the pauses between them grow from 1 s to 15 min.  Acts in "
-             "recognizer." },
+      .doc = "Attempts at recognizing a blob when S3 or Rekognition fail for it while other blobs "
+             "get through, before it ends as unexpected-error; the pauses between them grow from "
+             "1 s to 15 min.  What fails for all is waited out, for a day.  Acts in recognizer." },
     { "LW_CALLBACK_ATTEMPTS", CONF_INT, offsetof(struct life_policy, callback_attempts), .def = "9",
       .min = 1, .max = 9,
       .doc = "Delivery attempts for a callback: at once, then after 5 s, 30 s, 2 min, 10 min, "

@@ -176,6 +176,7 @@ static bool judge(struct caller *p, struct call *c, mono_t now)
     case REKOG_TOO_LARGE:
     case REKOG_NO_OBJECT:
     case REKOG_BROKEN:
+        p->through = now;
         pace_succeeded(&p->pace, now);
         retry_succeeded(&p->retries, &c->retry);
         return false;

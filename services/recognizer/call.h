@@ -32,6 +32,7 @@ struct caller {
     int64_t skew_ms;      /* Rekognition's clock is so much ahead of ours */
     struct call *waiting; /* for their next attempt; each is an item in progress */
     mono_t next_alarm;
+    mono_t through; /* the last call that was answered */
 };
 
 extern const struct metric_set call_metrics;

@@ -5,6 +5,8 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 
+#define OUTAGE_MAX_MS INT64_C(86400000)
+
 enum { M_LABELED, M_INVALID, M_TOO_LARGE, M_FAILED, M_POSTPONED };
 #define RESULTS "labelwire_recognizer_results_total"
 static struct metric metrics[] = {
@@ -22,6 +24,7 @@ struct item *item_new(struct pipeline *p, struct str id, struct kafka_ticket tic
     struct item *it = xcalloc(1, sizeof *it);
     it->p = p;
     it->ticket = ticket;
+    it->begun = mono_now();
     it->labels = BUF_INIT(LABELS_BYTES);
     it->change.owner = it;
     it->call.owner = it;
@@ -72,6 +75,12 @@ void item_reject(struct item *it, enum blob_result result, const char *code, con
                                             .result = result,
                                             .code = str_of(code),
                                             .detail = str_of(detail) });
+}
+
+bool item_in_outage(const struct item *it, mono_t last_through)
+{
+    return last_through.ns < it->begun.ns &&
+           wall_now().ms - it->change.b.created_ms < OUTAGE_MAX_MS;
 }
 
 void item_postpone(struct item *it, bool ours, const char *code, const char *detail)

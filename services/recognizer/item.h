@@ -17,7 +17,7 @@ struct item {
     struct s3_req object;
     struct call call;
     struct image_info image;
-    mono_t lease_end;
+    mono_t begun, lease_end;
     struct errbuf why; /* of a broken answer; the last transition borrows it */
     struct buf labels;
     char model[LABELS_VERSION_BYTES];
@@ -31,6 +31,9 @@ void item_end(struct item *it, enum err e);
 void item_end_with(struct item *it, const struct life_event *ev);
 void item_labeled(struct item *it); /* it->labels and it->model are filled */
 void item_reject(struct item *it, enum blob_result result, const char *code, const char *detail);
+/* A peer failed although nothing is wrong with this blob, as far as we know: none got through there
+ * since this one was begun.  For a day a blob is patient with that. */
+bool item_in_outage(const struct item *it, mono_t last_through);
 /* ours: the trouble is ours, and no blob is given up for it. */
 void item_postpone(struct item *it, bool ours, const char *code, const char *detail);
 

@@ -73,6 +73,7 @@ bool object_got(struct item *it, struct httpc_req *rq, enum err e)
     }
     switch (s3_verdict(rq, e)) {
     case S3_OK:
+        it->p->fetched = mono_now();
         return true;
     case S3_CHANGED:
         ask_s3(it, &(struct s3_ask){ .method = "HEAD", .key = str_of(it->change.b.object_key) },
@@ -89,6 +90,7 @@ bool object_got(struct item *it, struct httpc_req *rq, enum err e)
     }
     LOG(WARN, "s3.get_failed", F_STR("blob", it->change.b.id), F_INT("status", rq->status),
         F_STR("why", rq->why), F_STR("hint", s3_hint(rq, e)));
-    item_postpone(it, false, "s3_unavailable", "S3 did not hand out the object.");
+    item_postpone(it, item_in_outage(it, it->p->fetched), "s3_unavailable",
+                  "S3 did not hand out the object.");
     return false;
 }

@@ -72,7 +72,7 @@ static void answered(struct call *c, enum err e)
     if (c->verdict == REKOG_BROKEN)
         broken_answer(it, message);
     else
-        item_postpone(it, false, code, message);
+        item_postpone(it, item_in_outage(it, c->p->through), code, message);
 }
 
 static void call(struct item *it, struct str image)

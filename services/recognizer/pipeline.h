@@ -21,6 +21,7 @@ struct pipeline {
     struct caller caller;
     struct str bucket;
     mono_t next_s3_alarm;
+    mono_t fetched; /* the last object that S3 handed out */
 };
 
 extern const struct metric_set item_metrics;
