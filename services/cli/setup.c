@@ -232,7 +232,7 @@ static const struct verb parts[] = {
               "services refuse to work, because they would answer 404 for blobs that were "
               "accepted.  Restore\n"
               "Redis, or give the data up with --accept-loss and restart every service.\n",
-      .example = "labelwire setup epoch --accept-loss",
+      .example = "labelwire setup epoch",
       .flags = epoch_flags,
       .n_flags = EPOCH_FLAGS,
       .conf = epoch_groups,
@@ -245,9 +245,10 @@ const struct verb verb_setup = {
     .name = "setup",
     .operands = "",
     .about = "create what is missing: the Kafka topics and the S3 bucket",
-    .more = "Without a word it does both.  Repeating it does no harm: what "
-            "exists is\n"
-            "left as it is.  A broker or store that is still starting is waited for.\n",
+    .more =
+        "Without a word it makes topics and bucket.  Repeating it does no harm: what exists is\n"
+        "left as it is.  A broker or store that is still starting is waited for.\n"
+        "`setup epoch` creates nothing: it tells whether Redis lost its data.\n",
     .example = "labelwire setup topics",
     .flags = flags,
     .n_flags = N_OF(flags),

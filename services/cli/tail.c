@@ -128,6 +128,7 @@ const struct verb verb_tail = {
     .about = "print every transition of every blob, as it happens",
     .more =
         "One line each: local time, blob, transition, phase, status, and the code of a failure.\n"
+        "The blob is the beginning of its id; --json has all of it.\n"
         "Runs until Ctrl-C or until its reader leaves.\n",
     .example = "labelwire tail --from-start | grep labels.saved",
     .flags = flags,
