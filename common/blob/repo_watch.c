@@ -113,7 +113,7 @@ static enum err check_durability(struct repo *r, mono_t now, struct look *l, str
         return ERR_OK;
     enum err e = look_at_settings(r, l);
     if (e != ERR_OK)
-        return errbuf_set(eb, e, "Redis does not answer");
+        return errbuf_set(eb, e, "Redis (LW_REDIS_URL) does not answer");
     r->next_profile = mono_after_ms(now, PROFILE_EVERY_MS);
     tell_unknown(r, &l->profile);
     e = redis_profile_check(&l->profile, (enum redis_durability)r->durability, &why);
@@ -184,7 +184,7 @@ static enum err check(struct repo *r, mono_t now, struct errbuf *eb)
     wall_t before = wall_now();
     look_at_facts(r, r->epoch[0] == '\0', S(""), &l);
     if (l.e != ERR_OK)
-        return errbuf_set(eb, l.e, "Redis does not answer");
+        return errbuf_set(eb, l.e, "Redis (LW_REDIS_URL) does not answer");
     note_room(r, &l.profile);
     enum err facts = check_facts(r, &l, before, eb);
     if (facts != ERR_OK && facts != ERR_RANGE)

@@ -37,7 +37,7 @@ static void unavailable(struct http_call *c, enum err e)
 {
     if (e == ERR_FULL)
         http_reply_problem(c, 503, "overloaded",
-                           "More is waiting to be worked on than may wait; try again later.");
+                           "More is kept or waiting than there is room for; try again later.");
     else
         http_reply_problem(c, 503, "store_unavailable",
                            "The record store does not answer; try again in a moment.");
