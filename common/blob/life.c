@@ -34,8 +34,8 @@ const struct conf_key life_conf_keys[] = {
     { "LW_CALLBACK_ATTEMPTS", CONF_INT, offsetof(struct life_policy, callback_attempts), .def = "9",
       .min = 1, .max = 9,
       .doc = "Delivery attempts for a callback: at once, then after 5 s, 30 s, 2 min, 10 min, "
-             "30 min, 2 h, 5 h and 10 h, each with 20 % jitter.  Anonymous owners get at most "
-             "3.  Acts in callback-dispatcher." },
+             "30 min, 2 h, 5 h and 10 h, each with 20 % jitter.  Anonymous owners, as yet "
+             "all, get at most 3.  Acts in callback-dispatcher." },
     { "LW_CALLBACK_LEASE", CONF_MS, offsetof(struct life_policy, callback_lease_ms), .def = "20s",
       .min = SECOND_MS, .max = HOUR_MS,
       .doc = "After this long without a word from its dispatcher a delivery is given to another; "

@@ -32,9 +32,11 @@ static const struct conf_key own_keys[] = {
     { "LW_TLS_CERT", CONF_TEXT, OWN(tls_cert),
       .doc = "PEM file with certificate and key. Empty: plain HTTP, for tests." },
     { "LW_REKOGNITION_CONTROL", CONF_TEXT, OWN(control),
-      .doc = "JSON file that makes it throttle, fail, stall or answer fixed labels; read again "
-             "when it changes, absent is normal. {\"mode\":\"throttle\",\"count\":20} throttles "
-             "twenty calls, {\"quota\":50} those beyond 50 a second." },
+      .doc =
+          "JSON file that makes it throttle, fail, stall or answer fixed labels; read again "
+          "when it changes, absent is normal. {\"mode\":\"throttle\",\"count\":20} throttles "
+          "twenty calls, {\"quota\":50} those beyond 50 a second, "
+          "{\"mode\":\"fail\",\"error\":\"AccessDeniedException\",\"status\":400} refuses all." },
     { "LW_THREADS", CONF_INT, OWN(threads), .def = "64", .min = 1, .max = 512,
       .doc = "Calls served at a time, delayed ones included; more are answered 503." },
 };
