@@ -101,7 +101,7 @@ $(B)/unit/%_test: $(B)/obj/tests/unit/%_test.o $$(call service_objs,$$(subst /,,
 $(B)/integration/%_test: $(B)/obj/tests/integration/%_test.o $(B)/obj/tests/integration/redis_server.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIB) $(LDLIBS) -lcmocka -o $@
-$(B)/integration/relay_test: $(call service_objs,upload-watcher)
+$(B)/integration/relay_test $(B)/integration/timers_test: $(call service_objs,upload-watcher)
 $(B)/tools/%: $(B)/obj/tests/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@

@@ -30,6 +30,7 @@ struct timers {
     struct watcher *w;
     mono_t next;
     unsigned claiming; /* claims on their way */
+    unsigned left;     /* shards whose turn comes before the round is over */
     unsigned cursor;   /* the shard whose turn it is */
     int64_t due, late_ms;
     struct repo_claim claim[REPO_SHARDS_MAX];
@@ -139,15 +140,23 @@ static bool has_room(const struct timers *t)
     return t->w->timers_busy + (t->claiming + 1) * REPO_CLAIM_MAX <= WATCHER_BUSY_MAX;
 }
 
-void timers_claim(struct timers *t, mono_t now)
+static void begin_round(struct timers *t, mono_t now)
 {
-    if (t->claiming > 0 || mono_until_ms(now, t->next) > 0 || !has_room(t))
-        return;
     metric_set(&metrics[M_DUE], t->due);
     metric_set(&metrics[M_LATE], t->late_ms);
     t->due = t->late_ms = 0;
+    t->left = t->w->repo.shards;
     t->next = mono_after_ms(now, POLL_MS);
-    for (unsigned n = 0; n < t->w->repo.shards && has_room(t); n++) {
+}
+
+/* With many shards there is no room for a claim on each at once: a round takes several turns. */
+void timers_claim(struct timers *t, mono_t now)
+{
+    if (t->claiming > 0 || (t->left == 0 && mono_until_ms(now, t->next) > 0))
+        return;
+    if (t->left == 0)
+        begin_round(t, now);
+    for (; t->left > 0 && has_room(t); t->left--) {
         struct repo_claim *c = &t->claim[t->cursor];
         c->shard = t->cursor;
         c->done = claimed;
@@ -156,14 +165,14 @@ void timers_claim(struct timers *t, mono_t now)
         t->claiming++;
         repo_claim(&t->w->repo, c, HOLD_MS);
     }
-    if (t->claiming < t->w->repo.shards)
-        t->next = (mono_t){ 0 }; /* the other shards as soon as there is room */
 }
 
 /* While there is no room the end of an item wakes the loop. */
 int64_t timers_wait_ms(const struct timers *t, mono_t now)
 {
-    return t->claiming > 0 || !has_room(t) ? BUSY_MS : mono_until_ms(now, t->next);
+    if (t->claiming > 0 || !has_room(t))
+        return BUSY_MS;
+    return t->left > 0 ? 0 : mono_until_ms(now, t->next);
 }
 
 struct timers *timers_new(struct watcher *w)
