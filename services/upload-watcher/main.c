@@ -50,7 +50,7 @@ static void app_close(void *arg)
     httpc_close(w->http);
     epoch_free(w->epoch);
     repo_close(&w->repo);
-    uploads_look_again(w, mono_now(), false);
+    uploads_give_up(w);
     dead_close(&w->dead);
     kafka_consumer_close(w->uploads);
     timers_free(w->timers);
@@ -109,13 +109,13 @@ static void turn(struct watcher *w, int stop_fd, bool open)
     if (open) {
         wake_drain(w->uploads_fd);
         uploads_admit(w);
+        uploads_look_again(w, now);
         timers_claim(w->timers, now);
         phases_count(w->phases, now);
     } else {
         kafka_serve(w->uploads);
     }
     dead_turn(&w->dead, now);
-    uploads_look_again(w, now, open);
     repo_turn(&w->repo, now);
     httpc_poll(w->http, fds, N_OF(fds), wait_ms(w, mono_now(), open));
     repo_turn(&w->repo, mono_now());
@@ -136,6 +136,8 @@ static enum err app_run(struct svc *s, void *arg)
         svc_dep(s, DEP_REDIS, e == ERR_OK);
         svc_dep(s, DEP_KAFKA, kafka_up(w->uploads) && relay_up(a->relay));
         svc_beat(s);
+        if (stopping)
+            uploads_give_up(w);
         turn(w, stopping ? -1 : svc_stop_fd(s), !stopping && atomic_load(&w->repo.checked));
     }
     return ERR_OK;

@@ -108,17 +108,30 @@ static void looked(struct look *l, enum err e)
     }
 }
 
-void uploads_look_again(struct watcher *w, mono_t now, bool open)
+static struct record *take_resting(struct watcher *w)
 {
-    struct record *r = w->resting, *next;
-    if (open && mono_until_ms(now, w->look_again) > 0)
+    struct record *all = w->resting;
+    w->resting = NULL;
+    return all;
+}
+
+void uploads_look_again(struct watcher *w, mono_t now)
+{
+    struct record *next;
+    if (mono_until_ms(now, w->look_again) > 0)
         return;
-    for (w->resting = NULL; r != NULL; r = next) {
+    for (struct record *r = take_resting(w); r != NULL; r = next) {
         next = r->next;
-        if (open)
-            look(r);
-        else
-            record_end(r, ERR_CLOSED);
+        look(r);
+    }
+}
+
+void uploads_give_up(struct watcher *w)
+{
+    struct record *next;
+    for (struct record *r = take_resting(w); r != NULL; r = next) {
+        next = r->next;
+        record_end(r, ERR_CLOSED);
     }
 }
 

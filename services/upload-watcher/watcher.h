@@ -46,8 +46,10 @@ extern const struct metric_set phases_metrics, relay_metrics, timers_metrics, up
 /* Takes as many S3 events as may be in progress. */
 void uploads_admit(struct watcher *w);
 bool uploads_have_room(const struct watcher *w);
-/* Looks again for those whose look failed, once a second; not open: gives them up. */
-void uploads_look_again(struct watcher *w, mono_t now, bool open);
+/* Looks again for those whose look failed, once a second. */
+void uploads_look_again(struct watcher *w, mono_t now);
+/* Their messages come again, to the next process: only when this one ends. */
+void uploads_give_up(struct watcher *w);
 
 struct timers *timers_new(struct watcher *w);
 void timers_free(struct timers *t);

@@ -7,7 +7,7 @@ import json
 
 import faults
 import pytest
-from client import PHOTO, Client, kcat, log_lines, metric, png, wait_for
+from client import PHOTO, Client, kcat, log_lines, metric, png, redis, wait_for
 from stacks import MOVERS, DeafStack, make_stack, sound
 
 BUCKET = "/labelwire"
@@ -114,6 +114,26 @@ def test_a_look_for_an_event_is_repeated(stack, client, s3):
     s3.mend()
     wait_for("its end", lambda: metric(stack, "upload-watcher", "labelwire_kafka_window_in_flight") == 0, 5)
     assert client.event_types(blob_id).count("labels.saved") == 1
+
+
+def test_a_look_for_an_event_outlasts_a_lost_redis(stack, client, s3):
+    """While Redis holds other data nothing is asked, and nothing is forgotten."""
+    created = client.create()
+    blob_id = created["blob_id"]
+    client.upload(created, png(200, 200))
+    client.upload(created)
+    assert client.ended(blob_id).status == 200
+    wait_for("its events", lambda: metric(stack, "upload-watcher", "labelwire_kafka_window_in_flight") == 0)
+    s3.fail("HEAD", faults.error(500, "InternalError"), of=blob_id)
+    tell(stack, blob_id, png(200, 200))
+    wait_for("a look", lambda: s3.asked("HEAD", of=blob_id) > 0)
+    epoch = redis(stack, "HGET", "lw:meta", "epoch").strip()
+    redis(stack, "HDEL", "lw:meta", "epoch")
+    wait_for("the loss", lambda: metric(stack, "upload-watcher", "labelwire_redis_epoch_ok") == 0)
+    s3.mend()
+    redis(stack, "HSET", "lw:meta", "epoch", epoch)
+    wait_for("its return", lambda: metric(stack, "upload-watcher", "labelwire_redis_epoch_ok") == 1)
+    wait_for("its end", lambda: metric(stack, "upload-watcher", "labelwire_kafka_window_in_flight") == 0, 5)
 
 
 SLOW_FETCHES = {
