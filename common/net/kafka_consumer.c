@@ -387,6 +387,11 @@ static void hand_out(struct kafka_consumer *c, rd_kafka_message_t *m, struct kaf
     metric_add(&kafka_rows[KAFKA_IN_FLIGHT], 1);
 }
 
+static void publish_head_age(const struct kafka_consumer *c)
+{
+    metric_set(&kafka_rows[KAFKA_HEAD_AGE], kafka_head_age_ms(c));
+}
+
 bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out)
 {
     if (c->handed != NULL)
@@ -399,7 +404,7 @@ bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out)
         m = take_queued(c, true);
     c->drained = m == NULL;
     if (m == NULL) {
-        metric_set(&kafka_rows[KAFKA_HEAD_AGE], kafka_head_age_ms(c));
+        publish_head_age(c);
         return false;
     }
     hand_out(c, m, out);
@@ -408,6 +413,7 @@ bool kafka_next(struct kafka_consumer *c, struct kafka_msg *out)
 
 void kafka_serve(struct kafka_consumer *c)
 {
+    publish_head_age(c);
     if (!is_stuck(c))
         (void)take_queued(c, false);
 }

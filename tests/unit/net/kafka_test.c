@@ -686,6 +686,21 @@ static void stay_full(struct reader *r)
     assert_true(kafka_head_age_ms(r->c) >= 400);
 }
 
+/* A consumer that is only served, because there is no room for more, still tells how long. */
+static void serve_only(struct reader *r)
+{
+    static const char age[] = "labelwire_kafka_window_head_age_ms";
+    struct kafka_msg m;
+    mono_t limit = mono_after_ms(mono_now(), PATIENCE_MS);
+    assert_false(kafka_next(r->c, &m));
+    assert_true(counter(age) < 200);
+    while (counter(age) < 200 && mono_until_ms(mono_now(), limit) > 0) {
+        kafka_serve(r->c);
+        wait_readers(r, 1);
+    }
+    assert_true(counter(age) >= 200);
+}
+
 /* The partition 0 stays full: it stops, nothing of it is skipped, and after a second it no
  * longer holds up the partition 1. */
 static void test_full_window(void **state)
@@ -697,6 +712,7 @@ static void test_full_window(void **state)
     int64_t expect0 = 1, expect1 = 0;
     put(&all.k, "full", 0, N_FULL);
     take(r, 0, &expect0, head, 4);
+    serve_only(r);
     stay_full(r);
     kafka_done(r->c, head[1].ticket); /* not the oldest: no room yet */
     assert_false(kafka_more(r->c));
