@@ -80,6 +80,20 @@ static void begin_anew(struct relay *r)
         (void)!str_copy(r->shard[i].read, ROW_ID_MAX, S("0"));
 }
 
+static void publish(const struct relay *r)
+{
+    int64_t leading = 0, rows = 0, oldest_ms = 0;
+    for (unsigned i = 0; i < r->repo.shards; i++) {
+        const struct shard *s = &r->shard[i];
+        leading += s->leading;
+        rows += s->leading ? s->left.rows : 0;
+        oldest_ms = s->leading && s->left.oldest_ms > oldest_ms ? s->left.oldest_ms : oldest_ms;
+    }
+    metric_set(&metrics[M_LEADING], leading);
+    metric_set(&metrics[M_OUTBOX], rows);
+    metric_set(&metrics[M_OUTBOX_AGE], oldest_ms);
+}
+
 static size_t keep_leases(struct relay *r)
 {
     bool renew = mono_until_ms(mono_now(), r->renew) == 0;
@@ -92,13 +106,14 @@ static size_t keep_leases(struct relay *r)
             if (s->leading && !was) {
                 LOG(INFO, "relay.leading", F_INT("shard", i));
                 (void)!str_copy(s->read, ROW_ID_MAX, S("0"));
+                s->unforgotten = true; /* what it knows of the outbox is old */
             }
         }
         leading += s->leading;
     }
     if (renew)
         r->renew = mono_after_ms(mono_now(), RENEW_MS);
-    metric_set(&metrics[M_LEADING], (int64_t)leading);
+    publish(r);
     return leading;
 }
 
@@ -123,6 +138,7 @@ static void stand_by(struct relay *r, int64_t ms)
     struct pollfd stop = { .fd = r->stop_fd, .events = POLLIN };
     for (unsigned i = 0; i < r->repo.shards; i++)
         r->shard[i].leading = false;
+    publish(r);
     (void)poll(&stop, 1, (int)ms);
 }
 
@@ -235,18 +251,6 @@ static enum err read_rows(struct relay *r)
     _Static_assert(BLOCK_MS == 500, "the argument above is this number");
     enum err e = redis_command(r->repo.redis, argv, n, BLOCK_MS, take_rows, r);
     return e != ERR_OK ? e : r->failed;
-}
-
-static void publish(const struct relay *r)
-{
-    int64_t rows = 0, oldest_ms = 0;
-    for (unsigned i = 0; i < r->repo.shards; i++) {
-        const struct shard *s = &r->shard[i];
-        rows += s->leading ? s->left.rows : 0;
-        oldest_ms = s->leading && s->left.oldest_ms > oldest_ms ? s->left.oldest_ms : oldest_ms;
-    }
-    metric_set(&metrics[M_OUTBOX], rows);
-    metric_set(&metrics[M_OUTBOX_AGE], oldest_ms);
 }
 
 /* Forgets rows of a shard up to that one ("0": none) and learns what is left. */

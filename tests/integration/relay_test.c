@@ -260,6 +260,51 @@ static void test_refused_row(void **state)
     wait_everywhere();
 }
 
+static int64_t gauge(const char *name)
+{
+    for (size_t i = 0; i < relay_metrics.n; i++)
+        if (str_eq(str_of(relay_metrics.rows[i].name), str_of(name)))
+            return relay_metrics.rows[i].value;
+    fail_msg("no metric %s", name);
+    return 0;
+}
+
+static void wait_gauge(const char *name, int64_t value)
+{
+    mono_t limit = mono_after_ms(mono_now(), PATIENCE);
+    while (gauge(name) != value)
+        if (!redis_server_look_again(limit))
+            fail_msg("%s stays at %lld", name, (long long)gauge(name));
+}
+
+/* Rows of a shard that another leads are no longer told here. */
+static void test_gauges_follow_the_lease(void **state)
+{
+    (void)state;
+    char *big = xcalloc(1, (2 << 20) + 1);
+    memset(big, 'x', 2 << 20);
+    add(1, TOPIC, big);
+    free(big);
+    wait_gauge("labelwire_relay_outbox_rows", 1);
+    for (int shard = 0; shard < SHARDS; shard++) {
+        char key[32];
+        snprintf(key, sizeof key, "lw:{%d}:relay", shard);
+        redis_server_ask(&server, "SET", key, "another", NULL);
+    }
+    wait_gauge("labelwire_relay_leading_shards", 0);
+    wait_gauge("labelwire_relay_outbox_rows", 0);
+    redis_server_ask(&server, "DEL", "lw:{1}:outbox", NULL);
+    for (int shard = 0; shard < SHARDS; shard++) {
+        char key[32];
+        snprintf(key, sizeof key, "lw:{%d}:relay", shard);
+        redis_server_ask(&server, "DEL", key, NULL);
+    }
+    wait_gauge("labelwire_relay_leading_shards", SHARDS);
+    wait_gauge("labelwire_relay_outbox_rows", 0);
+    write_everywhere(10);
+    wait_everywhere();
+}
+
 /* Another takes over what this one was about to send. */
 static void test_successor(void **state)
 {
@@ -277,8 +322,11 @@ static void test_successor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_brokers_down),   cmocka_unit_test(test_leader_changes),
-        cmocka_unit_test(test_produce_errors), cmocka_unit_test(test_refused_row),
+        cmocka_unit_test(test_brokers_down),
+        cmocka_unit_test(test_leader_changes),
+        cmocka_unit_test(test_produce_errors),
+        cmocka_unit_test(test_refused_row),
+        cmocka_unit_test(test_gauges_follow_the_lease),
         cmocka_unit_test(test_successor),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
