@@ -56,11 +56,12 @@ static bool heard(struct epoch *e, struct httpc_req *rq, enum s3_verdict verdict
             F_VIEW("code", s3_error_code(rq)), F_STR("why", rq->why),
             F_STR("hint", "s3:GetObject and s3:PutObject on " OBJECT_EPOCH
                           " and s3:ListBucket are needed"));
-    e->failing = !good;
-    e->pause_ms = good || e->pause_ms == 0 ? PAUSE_MIN_MS : 2 * e->pause_ms;
-    if (e->pause_ms > PAUSE_MAX_MS)
-        e->pause_ms = PAUSE_MAX_MS;
-    again_in(e, e->pause_ms);
+    if (!good) {
+        int64_t longer_ms = e->failing ? 2 * e->pause_ms : PAUSE_MIN_MS;
+        e->pause_ms = longer_ms < PAUSE_MAX_MS ? longer_ms : PAUSE_MAX_MS;
+        e->failing = true;
+    }
+    again_in(e, e->failing ? e->pause_ms : PAUSE_MIN_MS);
     return good;
 }
 
@@ -93,6 +94,8 @@ static void act(struct epoch *e, const struct repo_epoch *redis, struct str mirr
                           "belong together: all goes on by itself.  If the data is gone for good: "
                           "labelwire setup epoch --accept-loss, then restart every service"));
     repo_say_foreign(&e->w->repo, foreign);
+    if (e->verdict != EPOCH_UNMIRRORED) /* else reading is not all that must work */
+        e->failing = false;
     (void)!str_copy(e->text, sizeof e->text, str_of(redis->facts));
     if (e->verdict == EPOCH_GOOD)
         again_in(e, WELL_MS);

@@ -136,6 +136,20 @@ def test_a_look_for_an_event_outlasts_a_lost_redis(stack, client, s3):
     wait_for("its end", lambda: metric(stack, "upload-watcher", "labelwire_kafka_window_in_flight") == 0, 5)
 
 
+def test_a_mirror_that_cannot_be_written_is_told_once(stack, s3):
+    mirror = stack.state / "s3/labelwire/.labelwire/epoch"
+    text = mirror.read_text()
+    told = len(log_lines(stack, "upload-watcher", "epoch.bucket_silent"))
+    s3.fail("PUT", faults.error(403, "AccessDenied"), of="/.labelwire/epoch")
+    mirror.unlink()
+    stack.restart("upload-watcher")
+    wait_for("several attempts", lambda: s3.asked("PUT", of="/.labelwire/epoch") > 2)
+    assert len(log_lines(stack, "upload-watcher", "epoch.bucket_silent")) - told == 1
+    s3.mend()
+    wait_for("the mirror", mirror.exists)
+    wait_for("its content", lambda: mirror.read_text() == text)
+
+
 SLOW_FETCHES = {
     "hangs": faults.hang,
     "drips": faults.drip,
