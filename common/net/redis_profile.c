@@ -70,31 +70,12 @@ void redis_profile_config(struct redis_profile *p, struct str name, struct str v
 }
 
 static enum err refuse(const struct redis_profile *p, enum redis_setting s, const char *profile,
-                       const char *wanted, struct errbuf *eb)
+                       const char *wanted, const char *other_way, struct errbuf *eb)
 {
-    bool other_way = str_eq(str_of(profile), S("strict")) && s != REDIS_MAXMEMORY_POLICY;
     return errbuf_set(eb, ERR_CONFIG,
                       "%s of Redis is %s, LW_REDIS_DURABILITY=%s wants %s: put \"%s %s\" in "
                       "redis.conf%s",
-                      names[s].p, p->setting[s], profile, wanted, names[s].p, wanted,
-                      other_way ? ", or set LW_REDIS_DURABILITY=standard (a crash may lose seconds)"
-                                : "");
-}
-
-static enum err check_strict(const struct redis_profile *p, struct errbuf *eb)
-{
-    static const struct {
-        enum redis_setting setting;
-        const char *value;
-    } wanted[] = {
-        { REDIS_APPENDONLY, "yes" },
-        { REDIS_APPENDFSYNC, "always" },
-        { REDIS_NO_FSYNC_ON_REWRITE, "no" },
-    };
-    for (size_t i = 0; i < N_OF(wanted); i++)
-        if (known(p, wanted[i].setting) && !is(p, wanted[i].setting, str_of(wanted[i].value)))
-            return refuse(p, wanted[i].setting, "strict", wanted[i].value, eb);
-    return ERR_OK;
+                      names[s].p, p->setting[s], profile, wanted, names[s].p, wanted, other_way);
 }
 
 static enum err check_standard(const struct redis_profile *p, struct errbuf *eb)
@@ -107,7 +88,26 @@ static enum err check_standard(const struct redis_profile *p, struct errbuf *eb)
                           "standard wants one of them: put \"appendonly yes\" in redis.conf, or "
                           "connect a replica");
     if (is(p, REDIS_APPENDFSYNC, S("no")))
-        return refuse(p, REDIS_APPENDFSYNC, "standard", "everysec", eb);
+        return refuse(p, REDIS_APPENDFSYNC, "standard", "everysec", "", eb);
+    return ERR_OK;
+}
+
+static enum err check_strict(const struct redis_profile *p, struct errbuf *eb)
+{
+    static const struct {
+        enum redis_setting setting;
+        const char *value;
+    } wanted[] = {
+        { REDIS_APPENDONLY, "yes" },
+        { REDIS_APPENDFSYNC, "always" },
+        { REDIS_NO_FSYNC_ON_REWRITE, "no" },
+    };
+    bool standard = check_standard(p, NULL) == ERR_OK;
+    const char *other_way =
+        standard ? ", or set LW_REDIS_DURABILITY=standard (a crash may lose seconds)" : "";
+    for (size_t i = 0; i < N_OF(wanted); i++)
+        if (known(p, wanted[i].setting) && !is(p, wanted[i].setting, str_of(wanted[i].value)))
+            return refuse(p, wanted[i].setting, "strict", wanted[i].value, other_way, eb);
     return ERR_OK;
 }
 
@@ -116,7 +116,8 @@ enum err redis_profile_check(const struct redis_profile *p, enum redis_durabilit
 {
     bool strict = want == REDIS_STRICT;
     if (known(p, REDIS_MAXMEMORY_POLICY) && !is(p, REDIS_MAXMEMORY_POLICY, S("noeviction")))
-        return refuse(p, REDIS_MAXMEMORY_POLICY, strict ? "strict" : "standard", "noeviction", eb);
+        return refuse(p, REDIS_MAXMEMORY_POLICY, strict ? "strict" : "standard", "noeviction", "",
+                      eb);
     return strict ? check_strict(p, eb) : check_standard(p, eb);
 }
 

@@ -62,18 +62,21 @@ static enum err ask_redis(const struct epoch_conf *c, struct screen *s, struct r
     return e;
 }
 
+static enum epoch_verdict judge(const struct sides *of)
+{
+    return epoch_judge(str_of(of->redis.facts), of->redis.differing, str_of(of->mirror));
+}
+
 static bool print_sides(struct screen *s, const struct epoch_conf *c, const struct sides *of)
 {
     static const char none[] = "none";
     struct buf out = BUF_INIT(SCREEN_TEXT_MAX);
-    enum epoch_verdict v =
-        epoch_judge(str_of(of->redis.facts), of->redis.differing, str_of(of->mirror));
     buf_printf(&out, "epoch of Redis:  %s", of->redis.facts[0] != '\0' ? of->redis.facts : none);
     if (of->redis.facts[0] != '\0' && of->redis.differing > 0)
         buf_printf(&out, ", not in %u of %lld shards", of->redis.differing,
                    (long long)c->repo.shards);
     buf_printf(&out, "\nepoch of bucket: %s\n%s\n", of->mirror[0] != '\0' ? of->mirror : none,
-               epoch_text(v));
+               epoch_text(judge(of)));
     bool good = screen_print(s, &out);
     buf_fini(&out);
     return good;
@@ -83,8 +86,7 @@ static enum err accept_loss(const struct epoch_conf *c, struct screen *s, struct
                             struct httpc *http, const struct sides *of)
 {
     char ignored[UUID_LEN + 2];
-    enum epoch_verdict v =
-        epoch_judge(str_of(of->redis.facts), of->redis.differing, str_of(of->mirror));
+    enum epoch_verdict v = judge(of);
     if (v < EPOCH_LOST) {
         screen_say(s, "nothing is lost, so nothing is done");
         return ERR_OK;
@@ -112,7 +114,9 @@ static enum err look_and_act(const struct epoch_conf *c, struct screen *s, struc
         e = ask_redis(c, s, &sides.redis);
     if (e == ERR_OK && !print_sides(s, c, &sides))
         e = ERR_CLOSED;
-    return e == ERR_OK && c->accept_loss ? accept_loss(c, s, s3, http, &sides) : e;
+    if (e != ERR_OK || c->accept_loss)
+        return e != ERR_OK ? e : accept_loss(c, s, s3, http, &sides);
+    return judge(&sides) < EPOCH_LOST ? ERR_OK : ERR_MISSING; /* a script is to notice */
 }
 
 int epoch_run(const void *arg, char *const *operands, size_t n)

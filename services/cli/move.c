@@ -65,6 +65,8 @@ static bool report(struct screen *s, const struct move *m, const struct one *one
         screen_say(s, "%s: is %s; only %s", b->id, phase_name(b->phase), m->only);
     } else if (one->e == ERR_MISSING) {
         screen_say(s, "%s: not found", b->id);
+    } else if (one->e == ERR_CLOSED) {
+        screen_say(s, "%s: Redis did not take it within %d s", b->id, LIMIT_MS / 1000);
     } else {
         screen_say(s, "%s: Redis did not take it: %s", b->id, err_name(one->e));
     }

@@ -231,7 +231,8 @@ static const struct verb parts[] = {
               "data the\n"
               "services refuse to work, because they would answer 404 for blobs that were "
               "accepted.  Restore\n"
-              "Redis, or give the data up with --accept-loss and restart every service.\n",
+              "Redis, or give the data up with --accept-loss and restart every service.\n"
+              "Exit code 1 when data was lost.\n",
       .example = "labelwire setup epoch",
       .flags = epoch_flags,
       .n_flags = EPOCH_FLAGS,

@@ -9,20 +9,20 @@
 #define FAILURES_MAX 16
 #define PAUSE_MS     1000
 
-static bool may_start(const struct watcher *w)
+static bool may_start(const struct watcher *w, const struct asking *a)
 {
-    if (w->looks_failed < FAILURES_MAX)
-        return w->looking < WATCHER_LOOKS_MAX;
-    return w->looking == 0 && mono_until_ms(mono_now(), w->look_pause) == 0;
+    if (a->failed < FAILURES_MAX)
+        return w->looks.n + w->erasures.n < WATCHER_LOOKS_MAX;
+    return a->n == 0 && mono_until_ms(mono_now(), a->pause) == 0;
 }
 
 static void finish(struct look *l, enum err e)
 {
-    struct watcher *w = l->w;
+    struct asking *a = l->among;
     s3_req_fini(&l->request);
-    w->looking--;
-    w->looks_failed = e == ERR_OK ? 0 : w->looks_failed + 1;
-    w->look_pause = mono_after_ms(mono_now(), PAUSE_MS);
+    a->n--;
+    a->failed = e == ERR_OK ? 0 : a->failed + 1;
+    a->pause = mono_after_ms(mono_now(), PAUSE_MS);
     l->done(l, e);
 }
 
@@ -113,26 +113,27 @@ static void erased(struct httpc_req *rq, enum err e)
     finish(rq->owner, gone ? ERR_OK : e == ERR_CLOSED ? e : ERR_IO);
 }
 
-static void start(struct watcher *w, struct look *l, const char *method, struct str object_key,
-                  void (*done)(struct httpc_req *, enum err))
+static void start(struct watcher *w, struct asking *among, struct look *l, const char *method,
+                  struct str object_key, void (*done)(struct httpc_req *, enum err))
 {
     l->w = w;
+    l->among = among;
     l->deadline = mono_after_ms(mono_now(), w->s3.timeout_ms);
     l->found = (struct life_event){ .type = LIFE_ABSENT };
-    if (!may_start(w)) {
+    if (!may_start(w, among)) {
         l->done(l, ERR_FULL);
         return;
     }
-    w->looking++;
+    among->n++;
     ask(l, method, object_key, done);
 }
 
 void look_start(struct watcher *w, struct look *l, struct str object_key)
 {
-    start(w, l, "HEAD", object_key, looked);
+    start(w, &w->looks, l, "HEAD", object_key, looked);
 }
 
 void look_erase(struct watcher *w, struct look *l, struct str object_key)
 {
-    start(w, l, "DELETE", object_key, erased);
+    start(w, &w->erasures, l, "DELETE", object_key, erased);
 }

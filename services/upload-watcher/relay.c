@@ -278,6 +278,7 @@ static enum err flush(struct relay *r)
                 (void)!trim(r, i, "0");
         publish(r);
     }
+    atomic_store(&r->up, e == ERR_OK);
     if (e != ERR_OK && e != ERR_TIMEOUT)
         LOG(WARN, "relay.refused", F_STR("error", err_name(e)), F_STR("detail", eb.text));
     return e;
@@ -344,7 +345,6 @@ static void *relay_thread(void *arg)
             continue;
         }
         enum err e = one_round(r);
-        atomic_store(&r->up, e == ERR_OK || e == ERR_MISSING);
         if (e == ERR_OK) {
             pause_ms = 0;
             continue;
@@ -376,6 +376,7 @@ enum err relay_start(struct relay **out, const struct repo_conf *rc, const struc
     r->kafka = *kc;
     r->may = may;
     r->stop_fd = wake_open();
+    r->up = true;
     rand_uuid(r->who);
     for (unsigned i = 0; i < r->repo.shards; i++)
         keys_of_shard(&r->shard[i].outbox, KEY_OUTBOX, i);

@@ -95,10 +95,10 @@ static void looked(struct look *l, enum err e)
 {
     struct record *r = l->owner;
     struct watcher *w = r->m->w;
-    bool known = r->change.b.seq > 0; /* else the blob's timer looks again anyway */
+    bool known = r->change.b.seq > 0; /* else it may be nobody's, and a blob's timer looks again */
     if (e == ERR_OK && l->found.type == LIFE_UPLOADED) {
         apply(r, &l->found);
-    } else if (e == ERR_OK || e == ERR_CLOSED || !known) {
+    } else if (e == ERR_OK || e == ERR_CLOSED || (e != ERR_FULL && !known)) {
         record_end(r, e);
     } else {
         if (w->resting == NULL)

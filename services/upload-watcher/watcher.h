@@ -22,6 +22,12 @@
 #define WATCHER_BUSY_MAX  256U /* blobs in progress, of events and timers each */
 #define WATCHER_LOOKS_MAX 128U /* of these, waiting for S3: the others go on beside them */
 
+struct asking {      /* of S3 */
+    unsigned n;      /* under way */
+    unsigned failed; /* in a row */
+    mono_t pause;
+};
+
 struct watcher {
     struct repo repo;
     struct cred *cred;
@@ -30,10 +36,10 @@ struct watcher {
     struct httpc *http;
     struct kafka_consumer *uploads;
     int uploads_fd; /* readable when events arrive */
-    unsigned uploads_busy, timers_busy, looking;
-    unsigned looks_failed;              /* in a row */
-    mono_t look_pause, bucket_is_there; /* until then */
-    struct record *resting;             /* of uploads.c: their looks failed */
+    unsigned uploads_busy, timers_busy;
+    struct asking looks, erasures; /* one may be forbidden while the other is not */
+    mono_t bucket_is_there;        /* until then */
+    struct record *resting;        /* of uploads.c: their looks failed */
     mono_t look_again;
     struct dead dead; /* letters of S3 events */
     struct timers *timers;
@@ -67,6 +73,7 @@ void phases_count(struct phases *ph, mono_t now);
  * are asking, or S3 is in trouble. */
 struct look {
     struct watcher *w;
+    struct asking *among;
     struct s3_req request;
     mono_t deadline;
     char etag[130];
@@ -90,6 +97,6 @@ MUSTUSE enum err relay_start(struct relay **out, const struct repo_conf *rc,
                              struct errbuf *eb);
 /* Ends the thread and frees; rows not yet relayed stay in the outbox.  NULL is fine. */
 void relay_stop(struct relay *r);
-bool relay_up(const struct relay *r); /* the last round reached Redis and Kafka */
+bool relay_up(const struct relay *r); /* Kafka took what it was last given */
 
 #endif
