@@ -162,6 +162,9 @@ static struct str field(const struct redis_val *row, struct str name)
 /* Queues one row.  ERR_FULL: not now, the rest of the round comes with the next. */
 static enum err produce(struct relay *r, const struct redis_val *row)
 {
+    /* CloudEvents, Kafka protocol binding 1.0.2, 3.3: structured content mode */
+    static const struct kafka_header event_type = { S("content-type"),
+                                                    S("application/cloudevents+json") };
     char topic[64];
     struct errbuf eb = { "" };
     if (str_copy(topic, sizeof topic, field(row, S("t"))) != ERR_OK || topic[0] == '\0') {
@@ -170,7 +173,9 @@ static enum err produce(struct relay *r, const struct redis_val *row)
     }
     const struct kafka_record record = { .topic = topic,
                                          .key = field(row, S("k")),
-                                         .value = field(row, S("v")) };
+                                         .value = field(row, S("v")),
+                                         .headers = &event_type,
+                                         .n_headers = strcmp(topic, TOPIC_EVENTS) == 0 };
     enum err e = kafka_send(r->producer, &record, &eb);
     if (e != ERR_OK && e != ERR_FULL)
         LOG(ERROR, "outbox.row_refused", F_STR("topic", topic), F_STR("detail", eb.text));

@@ -50,6 +50,8 @@ def test_events_are_in_order_and_say_no_secrets(client, receiver):
     assert [event["data"]["seq"] for event in events] == list(range(1, len(events) + 1))
     assert all(event["specversion"] == "1.0" and event["id"] == f"{blob_id}/{event['data']['seq']}"
                for event in events)
+    headers = kcat(client.stack, "-C", "-t", "labelwire.events", "-e", "-q", "-f", "%h\n").splitlines()
+    assert set(headers) == {"content-type=application/cloudevents+json"}
     assert "secret-path" not in json.dumps(events) and "X-Amz-Signature" not in json.dumps(events)
 
 
