@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_NOTHING /* for log_open() */ };
 
 struct log_field {
     const char *name;

@@ -122,7 +122,7 @@ int main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "--help";
     struct screen s = { 0 };
     block_sigpipe();
-    log_open("labelwire", LOG_ERROR + 1); /* the modules below tell it in their results too */
+    log_open("labelwire", LOG_NOTHING); /* the modules below tell it in their results too */
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
         return print_help();
     if (strcmp(word, "--version") == 0) {
