@@ -32,7 +32,7 @@ static int set_up(void **state)
     (void)state;
     struct errbuf eb = { "" };
     static const struct life_policy policy = { .retention_ms = 1000 };
-    log_open("timers_test", LOG_ERROR + 1);
+    log_open("timers_test", LOG_NOTHING);
     redis_server_start(&server, NULL);
     ask_shards("SET", "epoch", "e", NULL);
     const struct repo_conf conf = { .redis = { .url = server.url, .timeout_ms = 5000 },
