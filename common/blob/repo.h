@@ -104,8 +104,8 @@ MUSTUSE enum err repo_epoch(struct repo *r, struct repo_epoch *out);
  * repeated. */
 MUSTUSE enum err repo_establish(struct repo *r);
 
-/* Stores b as a new blob; sleeps.  ERR_FULL: the outbox is full.  On ERR_OK *b becomes the
- * record; else it stays as it is, and the call may be repeated with it. */
+/* Stores b as a new blob; sleeps.  ERR_FULL: the outbox is full, or Redis' memory is scarce.  On
+ * ERR_OK *b becomes the record; else it stays as it is, and the call may be repeated with it. */
 MUSTUSE enum err repo_create(struct repo *r, struct blob *b);
 
 /* Reads record and labels (empty: none); sleeps. */
@@ -168,9 +168,8 @@ struct repo_claim {
 void repo_claim(struct repo *r, struct repo_claim *c, int64_t hold_ms);
 
 /* How many blobs of a shard are in a phase, and for how long the first of them; done() gets an
- * error while Redis is away.  phase
- * PHASE_FINISHED: the blobs in all phases, and by how much the first timer is late (negative:
- * until it is due). */
+ * error while Redis is away.  With PHASE_FINISHED the blobs in all phases, and by how much the
+ * first timer is late (negative: until it is due). */
 struct repo_count {
     unsigned shard;
     enum blob_phase phase;

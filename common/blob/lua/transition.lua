@@ -3,8 +3,8 @@
 -- KEYS  1 blob  2 timers  3 outbox  4 timeline  5 labels  6 the ids in the phase it leaves
 --       7 those in the phase it comes to  8 epoch
 -- ARGV  1 id  2 expected seq  3 expected updated_ms  4 delay of the timer in ms, -1: erased
---       5 labels to store ('' none, '-' forget them)  6 name of the transition  7 events topic  8 event
---       9 work topic ('' none)  10 work item  11.. field, value, field, value, ...
+--       5 labels to store ('' none, '-' forget them)  6 name of the transition
+--       7 events topic  8 event  9 work topic ('' none)  10 work item  11.. field, value, field, value, ...
 -- Reply {1} moved; {0, field, value, ...} the record as it is now; {-1} there is no such blob;
 --       {-2} there is none because this shard has lost its data
 --
